@@ -1,0 +1,45 @@
+//! What a pipeline is: the `StreamPipeline` custom resource, and the validated [`Pipeline`] that every
+//! other room works with.
+//!
+//! ```text
+//! YAML ──parse──► StreamPipeline (exactly what was typed) ──validate──► Pipeline (typed, complete, checked)
+//! ```
+//!
+//! Nothing here does I/O, and nothing here knows Kafka, a database or a cluster. A wrong manifest is
+//! reported as a list of [`Problem`]s, each with the path in the manifest and a remedy.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+pub mod crd;
+mod cron;
+mod duration;
+mod field_type;
+mod manifest;
+mod names;
+mod pipeline;
+mod quantity;
+mod quoted;
+mod validate;
+
+pub use crd::{StreamPipeline, StreamPipelineSpec, StreamPipelineStatus, crd_yaml};
+pub use duration::{DurationError, parse_duration};
+pub use field_type::{Field, FieldType, FieldTypeError, TimestampFormat};
+pub use manifest::{ManifestError, Place, parse};
+pub use names::{NameError, PipelineName, TableName, TopicName};
+pub use pipeline::{
+    Batch, BigQuerySink, CassandraSink, CatalogueSource, Chart, CsvSource, DeadLetterPolicy, DeletionPolicy,
+    EventTime, Generator, GeneratorLimit, Kafka, LakeSink, MergeColumn, MergeFunction, Model, ModelKind,
+    MusicSource, Partition, Pipeline, PostgresSink, RateShape, Reference, ReferenceSource, Report, Sasl,
+    SaslMechanism, Scaling, ScalingMode, SecretRef, Security, SecurityProtocol, Sink, Source, SqliteSink,
+    StartFrom, Table, TlsMode, Topic, Write,
+};
+pub use quantity::{QuantityError, parse_quantity};
+pub use validate::{Problem, Problems, validate};

@@ -1,0 +1,25 @@
+//! What the project's programs share about Kafka: a client configuration from a manifest, clear reports of
+//! broken connections, topics, lag, and the formats that travel in records and committed offsets.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+pub mod admin;
+pub mod checkpoint;
+pub mod client;
+pub mod commit_metadata;
+pub mod context;
+mod health;
+mod inspect;
+pub mod lag;
+mod metadata;
+pub mod partitioner;
+pub mod problem;
+pub mod sequence;

@@ -1,0 +1,75 @@
+//! A client's view of a broker that goes and comes back.
+
+use std::time::Duration;
+
+use kafka::context::{ErrorReporter, KafkaHealth, ReportingContext};
+use kafka::problem::{Problem, ProblemKind};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use testbed::{Kafka, eventually};
+
+use crate::{TIMEOUT, config};
+
+/// Polls `consumer` until its connection fails, and gives the problem.
+async fn failure(consumer: &BaseConsumer<ReportingContext>) -> Problem {
+    let look = async || {
+        consumer.poll(Duration::from_millis(50));
+        match consumer.context().reporter.health() {
+            KafkaHealth::Failing(problem) => Some(problem),
+            _ => None,
+        }
+    };
+    eventually(TIMEOUT, look).await.unwrap()
+}
+
+async fn recovery(consumer: &BaseConsumer<ReportingContext>) {
+    let look = async || {
+        consumer.poll(Duration::from_millis(50));
+        consumer.context().reporter.health() == KafkaHealth::Working
+    };
+    eventually(TIMEOUT, look).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_goes_and_comes_back_is_noticed() {
+    let mut kafka = Kafka::start().await.unwrap();
+    let mut config = config(kafka.bootstrap());
+    config
+        .set("group.id", "health")
+        .set("metadata.recovery.strategy", "none");
+    // The shortest patience that librdkafka takes.
+    config
+        .set("socket.timeout.ms", "2000")
+        .set("socket.connection.setup.timeout.ms", "1000");
+    config.set("reconnect.backoff.max.ms", "1000");
+    let reporter = ErrorReporter::new("test", &mut config);
+    let consumer: BaseConsumer<_> = config
+        .create_with_context(ReportingContext {
+            reporter: reporter.clone(),
+        })
+        .unwrap();
+    consumer.subscribe(&["health.missing"]).unwrap();
+
+    // The connection stands, and what is missing is named.
+    let problem = failure(&consumer).await;
+    assert_eq!(problem.kind, ProblemKind::TopicMissing);
+    assert!(problem.to_string().contains("health.missing"), "{problem}");
+    reporter.works();
+    assert_eq!(reporter.health(), KafkaHealth::Working);
+
+    let before = reporter.errors();
+    kafka.kill_broker(1).unwrap();
+    let problem = failure(&consumer).await;
+    assert_eq!(problem.kind, ProblemKind::Unreachable);
+    assert!(problem.to_string().contains(&kafka.bootstrap()), "{problem}");
+    assert!(reporter.errors() > before);
+    kafka.start_broker(1).await.unwrap();
+    recovery(&consumer).await;
+
+    // A frozen broker's kernel still accepts connections, so librdkafka has no error to report.
+    kafka.freeze_broker(1).unwrap();
+    let problem = failure(&consumer).await;
+    assert_eq!(problem.kind, ProblemKind::Unreachable);
+    assert!(problem.to_string().contains("timed out"), "{problem}");
+    kafka.thaw_broker(1).unwrap();
+    recovery(&consumer).await;
+}

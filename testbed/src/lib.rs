@@ -1,0 +1,44 @@
+//! Real servers for tests, as guards: a test starts the Apache Kafka or `PostgreSQL` that it needs, hurts it as
+//! it likes, and finds nothing left of it afterwards.
+//!
+//! | guard | is |
+//! |---|---|
+//! | [`Kafka`] | one or more brokers of Apache Kafka, which can be stopped, killed and frozen one by one |
+//! | [`Postgres`] | a `PostgreSQL` server, whose disk can be full as well |
+//! | [`Proxy`] | a TCP connection that can be cut, blocked and slowed, in front of any server |
+//! | [`Process`] | a program of the product, run as its users run it |
+//!
+//! Every guard ends its processes and removes its files when it is dropped, after a panic too, and a small
+//! watcher does the same if the test process is killed. Servers listen on loopback only. What the servers are
+//! made of is fetched once, see the README.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+mod cache;
+mod certificates;
+mod error;
+mod eventually;
+mod kafka;
+mod output;
+mod ports;
+mod postgres;
+mod process;
+mod proxy;
+mod scratch;
+mod tools;
+mod watcher;
+
+pub use certificates::Certificates;
+pub use error::Error;
+pub use eventually::{Outcome, eventually};
+pub use kafka::{KAFKA_PASSWORD, KAFKA_USER, Kafka, KafkaBuilder};
+pub use postgres::{Postgres, PostgresBuilder};
+pub use process::Process;
+pub use proxy::{Cut, Direction, Proxy};
