@@ -1,0 +1,242 @@
+//! Events to a Kafka topic: exactly once in a real cluster, at least idempotently in the embedded broker.
+
+mod group;
+mod idempotent;
+mod sender;
+mod transaction;
+mod transactional;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::kafka::admin::{AdminError, TopicPlan, ensure_topics};
+use ::kafka::checkpoint::CheckpointError;
+use api::{Generator, Pipeline};
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use crate::music::Music;
+
+pub use idempotent::Idempotent;
+pub use transactional::Transactional;
+
+const TOPICS_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// What a process is called among the replicas of its pipeline; never two at once are called the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Replica {
+    /// The name is the same after a restart. The replica then has its shards back at once, also after it was
+    /// killed; when it is stopped for good, the others take its shards over after the group's session timeout.
+    Stable(String),
+    /// The name may be another one after a restart. The others take the replica's shards over at once when it is
+    /// stopped, and after the session timeout when it was killed.
+    Passing(String),
+}
+
+/// Where a Kafka output writes, and as whom.
+#[derive(Debug, Clone)]
+pub struct KafkaTarget {
+    client: ClientConfig,
+    /// Topic of the events.
+    topic: Arc<str>,
+    /// Topic with a partition for each shard.
+    shards_topic: Arc<str>,
+    /// By which replicas share the shards, and whose offsets are their checkpoints.
+    group: String,
+    transactional_id: String,
+    /// The replica keeps its shards while it is restarted (static membership).
+    keeps_shards: bool,
+    /// Checkpoints of other events are not continued.
+    fingerprint: u64,
+    shards: u16,
+}
+
+impl KafkaTarget {
+    /// `client` has brokers and access.
+    #[must_use]
+    pub fn new(
+        pipeline: &Pipeline,
+        generator: &Generator,
+        music: &Music,
+        client: ClientConfig,
+        replica: &Replica,
+    ) -> Self {
+        let group = pipeline.generator_group();
+        let transactional_id = match replica {
+            Replica::Stable(name) => format!("{group}-{name}"),
+            // Never the id of another process, not even of one that was called the same: the two would fence
+            // each other. What a killed one left open ends by its timeout, as its membership does.
+            Replica::Passing(name) => {
+                let started = jiff::Timestamp::now().as_microsecond();
+                format!("{group}-{name}-{started:x}-{:x}", std::process::id())
+            }
+        };
+        Self {
+            client,
+            topic: generator.topic.as_str().into(),
+            shards_topic: pipeline.generator_shards_topic().into(),
+            transactional_id,
+            keeps_shards: matches!(replica, Replica::Stable(_)),
+            group,
+            fingerprint: music.fingerprint(),
+            shards: music.shards().count(),
+        }
+    }
+
+    /// A thread is to Kafka what a replica is.
+    pub(crate) fn for_thread(&self, thread: usize) -> Self {
+        Self {
+            transactional_id: format!("{}-{thread}", self.transactional_id),
+            ..self.clone()
+        }
+    }
+
+    /// Creates the topic of the events and the topic of the shards, where they are missing.
+    pub async fn ensure_topics(&self, pipeline: &Pipeline) -> Result<(), AdminError> {
+        let events = pipeline.topic(&self.topic).map(TopicPlan::from);
+        let shards = TopicPlan {
+            name: self.shards_topic.to_string(),
+            partitions: i32::from(self.shards),
+            replication_factor: events.as_ref().map_or(1, |plan| plan.replication_factor),
+            config: BTreeMap::new(),
+        };
+        let topics: Vec<TopicPlan> = events.into_iter().chain([shards]).collect();
+        ensure_topics(&self.client, &topics, TOPICS_TIMEOUT).await?;
+        Ok(())
+    }
+}
+
+/// Why events do not reach Kafka.
+#[derive(Debug, thiserror::Error)]
+pub enum KafkaOutputError {
+    /// librdkafka refuses its settings.
+    #[error("the Kafka client cannot be made")]
+    Client(#[source] KafkaError),
+    /// The topic is not there, or nobody answers.
+    #[error(
+        "the partitions of topic {topic} cannot be counted; is the topic there, and may it be described?"
+    )]
+    Partitions {
+        /// The topic.
+        topic: String,
+        /// What Kafka said.
+        source: KafkaError,
+    },
+    /// A record was refused.
+    #[error("topic {topic} does not take a record")]
+    Send {
+        /// The topic.
+        topic: String,
+        /// What Kafka said.
+        source: KafkaError,
+    },
+    /// Records were taken, but did not arrive.
+    #[error("a record was not delivered to topic {topic}")]
+    Delivery {
+        /// The topic.
+        topic: String,
+        /// What Kafka said.
+        source: KafkaError,
+    },
+    /// Records are still under way.
+    #[error("{records} records are not delivered to topic {topic} after {seconds} s")]
+    Undelivered {
+        /// The topic.
+        topic: String,
+        /// How many.
+        records: i32,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// The group of the replicas.
+    #[error("no part in the generator's group {group}{}", remedy(source))]
+    Group {
+        /// The group.
+        group: String,
+        /// What Kafka said.
+        source: KafkaError,
+    },
+    /// A checkpoint does not make sense.
+    #[error(
+        "the checkpoint of shard {shard}, which is offset {offset} of the group {group}, cannot be continued; \
+         to begin a new run, delete the group"
+    )]
+    Checkpoint {
+        /// The shard.
+        shard: u16,
+        /// The committed offset.
+        offset: i64,
+        /// The group.
+        group: String,
+        /// What is wrong.
+        source: CheckpointError,
+    },
+    /// Too many partitions for checkpoints.
+    #[error("the checkpoint of shard {shard} cannot be written")]
+    Encode {
+        /// The shard.
+        shard: u16,
+        /// What is wrong.
+        source: CheckpointError,
+    },
+    /// Transactions are refused for good.
+    #[error("no transactions are possible as {id}{}", remedy(source))]
+    Transactions {
+        /// The transactional id.
+        id: String,
+        /// What Kafka said.
+        source: KafkaError,
+    },
+}
+
+impl KafkaOutputError {
+    /// Whether somebody has to do something about it; everything else passes by itself.
+    fn is_lasting(&self) -> bool {
+        match self {
+            Self::Client(_) | Self::Checkpoint { .. } | Self::Encode { .. } => true,
+            Self::Undelivered { .. } => false,
+            Self::Partitions { source, .. }
+            | Self::Send { source, .. }
+            | Self::Delivery { source, .. }
+            | Self::Group { source, .. }
+            | Self::Transactions { source, .. } => is_lasting(source),
+        }
+    }
+}
+
+/// What would do, as the end of a sentence.
+fn remedy(error: &KafkaError) -> &'static str {
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::FencedInstanceId) => {
+            ": another process runs under the same replica id; give each its own"
+        }
+        Some(RDKafkaErrorCode::GroupAuthorizationFailed) => ": this user needs the right to read the group",
+        Some(RDKafkaErrorCode::TopicAuthorizationFailed) => ": this user needs the right to write the topic",
+        Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed) => {
+            ": this user needs the right to write under that transactional id"
+        }
+        _ => "",
+    }
+}
+
+/// Whether somebody has to do something about it: grant a right, choose another setting.
+fn is_lasting(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::ClusterAuthorizationFailed
+                | Code::FencedInstanceId
+                | Code::GroupAuthorizationFailed
+                | Code::InconsistentGroupProtocol
+                | Code::InvalidGroupId
+                | Code::InvalidTransactionTimeout
+                | Code::MessageSizeTooLarge
+                | Code::TopicAuthorizationFailed
+                | Code::TransactionalIdAuthorizationFailed
+                | Code::UnsupportedFeature
+                | Code::UnsupportedVersion
+        )
+    )
+}

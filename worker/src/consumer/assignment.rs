@@ -1,0 +1,242 @@
+//! The partitions that this worker reads, and what it has read of each but not handed on yet.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use api::{Batch as BatchLimits, Partition};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::records::{Record, Records};
+use crate::state::Fingerprint;
+
+/// What a record costs in memory besides its bytes.
+const RECORD_OVERHEAD: usize = 80;
+
+/// What the loop hands to a partition's task.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// Records to store.
+    Batch(Batch),
+    /// The topic may not be what it was: look where it stands, and begin anew.
+    Recheck,
+    /// The record before the position is another one than was stored: the topic was made again.
+    Recreated,
+}
+
+/// Records on their way to the sink. Their memory counts against the budget until they are dropped.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    /// Which beginning they were read after; the task ignores those of an earlier one.
+    pub(crate) attempt: u64,
+    pub(crate) records: Records,
+    _held: Held,
+}
+
+/// Bytes of records that are held by batches, over all partitions.
+#[derive(Debug, Default)]
+pub(crate) struct Budget(AtomicUsize);
+
+impl Budget {
+    pub(super) fn held(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Debug)]
+struct Held {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.budget.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// How a partition is read.
+#[derive(Debug, PartialEq)]
+pub(super) enum Phase {
+    /// What comes is dropped until its task says where to begin.
+    Waiting,
+    /// The next record must be the one with this fingerprint, which is stored already.
+    Verifying(Fingerprint),
+    /// Reading on.
+    Reading,
+    /// Revoked: its task stores what it has begun.
+    Draining,
+    /// Its task has ended.
+    Stopped,
+}
+
+/// One assigned partition.
+#[derive(Debug)]
+pub(super) struct Assigned {
+    pub(super) partition: Partition,
+    pub(super) phase: Phase,
+    pub(super) attempt: u64,
+    /// Batches handed to the task and not stored yet.
+    pub(super) in_flight: usize,
+    /// First offset that is not stored yet, to be told to Kafka, and the metadata to go with it.
+    pub(super) hint: Option<(i64, String)>,
+    pub(super) stop: CancellationToken,
+    pub(super) task: JoinHandle<()>,
+    input: mpsc::Sender<Input>,
+    filling: Records,
+    opened: Option<Instant>,
+    ready: VecDeque<Records>,
+    budget: Arc<Budget>,
+}
+
+fn cost(records: &Records) -> usize {
+    records.byte_len() + records.len() * RECORD_OVERHEAD
+}
+
+impl Assigned {
+    pub(super) fn new(
+        partition: Partition,
+        input: mpsc::Sender<Input>,
+        stop: CancellationToken,
+        task: JoinHandle<()>,
+        budget: Arc<Budget>,
+    ) -> Self {
+        let filling = Records::new(partition.clone(), 0);
+        Self {
+            partition,
+            phase: Phase::Waiting,
+            attempt: 0,
+            in_flight: 0,
+            hint: None,
+            stop,
+            task,
+            input,
+            filling,
+            opened: None,
+            ready: VecDeque::new(),
+            budget,
+        }
+    }
+
+    /// Begins to read at `offset`.
+    pub(super) fn begin(&mut self, attempt: u64, offset: i64, verify: Option<Fingerprint>) {
+        self.clear();
+        self.attempt = attempt;
+        self.filling = Records::new(self.partition.clone(), offset);
+        self.phase = verify.map_or(Phase::Reading, Phase::Verifying);
+    }
+
+    /// Forgets what was read and not handed on; it will be read again.
+    pub(super) fn clear(&mut self) {
+        self.ready.clear();
+        self.opened = None;
+        self.filling = Records::new(self.partition.clone(), self.filling.start);
+    }
+
+    /// Takes a record. Those before the position are stored already.
+    pub(super) fn push(&mut self, record: Record<'_>, now: Instant, limits: &BatchLimits) {
+        if record.offset < self.filling.end() {
+            return;
+        }
+        self.filling.push(record);
+        self.opened.get_or_insert(now);
+        if self.filling.len() >= limits.max_records || self.filling.byte_len() >= limits.max_bytes {
+            self.close();
+        }
+    }
+
+    fn close(&mut self) {
+        let next = Records::new(self.partition.clone(), self.filling.end());
+        self.ready.push_back(std::mem::replace(&mut self.filling, next));
+        self.opened = None;
+    }
+
+    /// Memory of what was read and not handed on.
+    pub(super) fn buffered(&self) -> usize {
+        cost(&self.filling) + self.ready.iter().map(cost).sum::<usize>()
+    }
+
+    /// When the batch that is being filled must be closed.
+    pub(super) fn due(&self, limits: &BatchLimits) -> Option<Instant> {
+        self.opened.map(|opened| opened + limits.max_wait)
+    }
+
+    /// Hands closed batches to the task as far as it takes them. `all` closes the one being filled too.
+    pub(super) fn dispatch(&mut self, now: Instant, limits: &BatchLimits, all: bool) {
+        if self.opened.is_some()
+            && (all || self.due(limits).is_some_and(|due| due <= now))
+            && self.ready.is_empty()
+        {
+            self.close();
+        }
+        while !self.ready.is_empty() {
+            let Ok(permit) = self.input.try_reserve() else {
+                break;
+            };
+            let Some(records) = self.ready.pop_front() else {
+                break;
+            };
+            let bytes = cost(&records);
+            self.budget.0.fetch_add(bytes, Ordering::Relaxed);
+            let held = Held {
+                budget: Arc::clone(&self.budget),
+                bytes,
+            };
+            permit.send(Input::Batch(Batch {
+                attempt: self.attempt,
+                records,
+                _held: held,
+            }));
+            self.in_flight += 1;
+        }
+    }
+
+    /// Tells the task something; a task that has no room has work that leads it to the same finding.
+    pub(super) fn tell(&self, input: Input) {
+        if self.input.try_send(input).is_err() {
+            tracing::debug!(partition = %self.partition, "the partition's task is busy or has ended");
+        }
+    }
+
+    /// Whether everything that was read is stored.
+    pub(super) fn idle(&self) -> bool {
+        self.in_flight == 0 && self.ready.is_empty() && self.filling.is_empty()
+    }
+}
+
+/// All assigned partitions.
+#[derive(Debug, Default)]
+pub(super) struct Assignment(HashMap<Partition, Assigned>);
+
+impl Assignment {
+    pub(super) fn insert(&mut self, assigned: Assigned) {
+        self.0.insert(assigned.partition.clone(), assigned);
+    }
+
+    pub(super) fn remove(&mut self, partition: &Partition) -> Option<Assigned> {
+        self.0.remove(partition)
+    }
+
+    pub(super) fn get_mut(&mut self, partition: &Partition) -> Option<&mut Assigned> {
+        self.0.get_mut(partition)
+    }
+
+    pub(super) fn get(&self, partition: &Partition) -> Option<&Assigned> {
+        self.0.get(partition)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Assigned> {
+        self.0.values()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Assigned> {
+        self.0.values_mut()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}

@@ -1,0 +1,34 @@
+//! The worker: Kafka records → Arrow batches → SQL → a sink, exactly once.
+//!
+//! ```text
+//! consumer (one thread) ──batches──► partition (a task each) ──► store: decode ─► sql ─► sink
+//!      ▲                                   │                          one transaction a batch
+//!      └──────── begin, stored, hold ──────┘
+//! ```
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+pub mod args;
+pub mod audit;
+mod consumer;
+pub mod decode;
+mod halt;
+mod metrics;
+mod partition;
+pub mod position;
+pub mod prepare;
+pub mod progress;
+pub mod records;
+pub mod reference;
+pub mod run;
+pub mod sink;
+pub mod sql;
+pub mod state;
+pub mod store;

@@ -1,0 +1,361 @@
+//! The task of one partition: claims it in the sink, says where to begin, and stores its batches one after
+//! the other until the partition is revoked.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use api::{DeadLetterPolicy, Partition, StartFrom};
+use kafka::commit_metadata::{AuditCounts, Telemetry};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use runtime::backoff::Backoff;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::consumer::{Batch, Command, Context, Input};
+use crate::metrics::Metrics;
+use crate::position::{self, Beginning, Watermarks};
+use crate::progress::Progress;
+use crate::sink::{Claim, Sink, SinkError, SinkErrorKind};
+use crate::sql::Plans;
+use crate::state::PartitionState;
+use crate::store::{PartitionWriter, StoreError, Stored};
+
+/// Retries while the sink or Kafka is away.
+const RETRY: Backoff = Backoff {
+    initial: Duration::from_millis(100),
+    max: Duration::from_secs(10),
+};
+
+/// Retries of what a person must mend first.
+const REFUSED_RETRY: Backoff = Backoff {
+    initial: Duration::from_secs(2),
+    max: Duration::from_secs(30),
+};
+
+/// Patience with Kafka's answer about where a log begins and ends.
+const WATERMARK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the tasks of all partitions share.
+pub(crate) struct Shared {
+    pub(crate) sink: Sink,
+    pub(crate) plans: Arc<Plans>,
+    pub(crate) consumer: Arc<BaseConsumer<Context>>,
+    pub(crate) commands: std::sync::mpsc::Sender<Command>,
+    pub(crate) metrics: Metrics,
+    pub(crate) progress: Arc<Mutex<Progress>>,
+    pub(crate) sink_health: runtime::health::Condition,
+    /// As many batches are in memory as Arrow and COPY data at the same time.
+    pub(crate) concurrency: Semaphore,
+    /// Who holds the leases, for people.
+    pub(crate) owner: String,
+    pub(crate) policy: DeadLetterPolicy,
+}
+
+/// One partition's task.
+pub(crate) struct PartitionTask {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) partition: Partition,
+    pub(crate) start_from: StartFrom,
+    pub(crate) input: mpsc::Receiver<Input>,
+    pub(crate) stop: CancellationToken,
+}
+
+/// Why a stretch of work on a partition ended.
+enum End {
+    /// The partition was revoked, or the worker stops.
+    Stop,
+    /// Claim again, and begin where the sink says.
+    Reclaim,
+}
+
+impl PartitionTask {
+    /// Works until the partition is given up.
+    pub(crate) async fn run(mut self) {
+        let mut attempt = 0;
+        while !self.stop.is_cancelled() {
+            attempt += 1;
+            if let End::Stop = self.hold_lease(attempt << 32).await {
+                break;
+            }
+        }
+        self.send(Command::Stopped {
+            partition: self.partition.clone(),
+        });
+    }
+
+    /// From a claim to its end.
+    async fn hold_lease(&mut self, mut attempt: u64) -> End {
+        let Some(claim) = self.claim().await else {
+            return End::Stop;
+        };
+        let state = match claim.state.as_deref().map(PartitionState::from_json).transpose() {
+            Ok(state) => state,
+            Err(error) => {
+                tracing::error!(partition = %self.partition, %error, "the stored state cannot be read; was it written by a newer version?");
+                return self.pause_before_reclaim(REFUSED_RETRY, 0).await;
+            }
+        };
+        let Some(watermarks) = self.watermarks().await else {
+            return End::Stop;
+        };
+        let beginning = position::begin(claim.next_offset, state, watermarks, self.start_from);
+        let shared = Arc::clone(&self.shared);
+        let mut writer = PartitionWriter::new(
+            shared.sink.clone(),
+            Arc::clone(&shared.plans),
+            shared.policy,
+            &claim,
+            beginning.offset,
+            beginning.state.clone(),
+        );
+        self.announce(attempt, &beginning, &claim);
+        loop {
+            let input = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return End::Stop,
+                input = self.input.recv() => input,
+            };
+            let Some(input) = input else { return End::Stop };
+            match input {
+                Input::Batch(batch) if batch.attempt != attempt => {}
+                Input::Batch(batch) => match self.store(&mut writer, batch, &mut attempt).await {
+                    Ok(()) => {}
+                    Err(end) => return end,
+                },
+                Input::Recheck | Input::Recreated => {
+                    let Some(watermarks) = self.watermarks().await else {
+                        return End::Stop;
+                    };
+                    let (next, state) = (writer.next(), writer.state().clone());
+                    let beginning = if matches!(input, Input::Recreated) {
+                        position::recreated(state, next, watermarks.low)
+                    } else {
+                        position::begin(Some(next), Some(state), watermarks, self.start_from)
+                    };
+                    attempt += 1;
+                    writer.restart(beginning.offset, beginning.state.clone());
+                    self.announce(attempt, &beginning, &claim);
+                }
+            }
+        }
+    }
+
+    /// Tells the reader where to begin, and people what is lost.
+    fn announce(&self, attempt: u64, beginning: &Beginning, claim: &Claim) {
+        let Beginning {
+            offset,
+            state,
+            verify,
+        } = beginning;
+        if let Some(gap) = state
+            .gaps
+            .last()
+            .filter(|_| claim.next_offset.is_some_and(|next| next != *offset))
+        {
+            tracing::error!(
+                partition = %self.partition, from = gap.from, to = gap.to, reason = ?gap.reason,
+                "records are gone before they could be read; the gap is kept in the audit"
+            );
+        }
+        tracing::debug!(partition = %self.partition, offset, epoch = claim.lease.epoch, "beginning");
+        let verify = state.last.clone().filter(|_| *verify);
+        self.send(Command::Begin {
+            partition: self.partition.clone(),
+            attempt,
+            offset: *offset,
+            verify,
+        });
+        self.note(*offset, state);
+    }
+
+    async fn claim(&self) -> Option<Claim> {
+        let mut failures = 0;
+        loop {
+            let claim = tokio::select! {
+                () = self.stop.cancelled() => return None,
+                claim = self.shared.sink.claim(&self.partition, &self.shared.owner) => claim,
+            };
+            match claim {
+                Ok(claim) => {
+                    self.shared.sink_health.set(Ok(()));
+                    return Some(claim);
+                }
+                Err(error) => self.sink_failed(&error, failures),
+            }
+            self.rest(RETRY, failures).await?;
+            failures += 1;
+        }
+    }
+
+    async fn watermarks(&self) -> Option<Watermarks> {
+        let mut failures = 0;
+        loop {
+            let consumer = Arc::clone(&self.shared.consumer);
+            let partition = self.partition.clone();
+            let answer = tokio::task::spawn_blocking(move || {
+                consumer.fetch_watermarks(&partition.topic, partition.number, WATERMARK_TIMEOUT)
+            });
+            let failure: Result<KafkaError, tokio::task::JoinError> = match answer.await {
+                Ok(Ok((low, high))) => return Some(Watermarks { low, high }),
+                Ok(Err(error)) => Ok(error),
+                Err(error) => Err(error),
+            };
+            if failures == 0 {
+                let partition = &self.partition;
+                match failure {
+                    Ok(error) => {
+                        tracing::warn!(%partition, %error, "asking Kafka where the log begins and ends")
+                    }
+                    Err(error) => {
+                        tracing::error!(%partition, %error, "asking Kafka where the log begins and ends")
+                    }
+                }
+            }
+            self.rest(RETRY, failures).await?;
+            failures += 1;
+        }
+    }
+
+    /// Stores a batch, however long it takes, unless the partition goes to someone else.
+    async fn store(
+        &mut self,
+        writer: &mut PartitionWriter,
+        batch: Batch,
+        attempt: &mut u64,
+    ) -> Result<(), End> {
+        let shared = Arc::clone(&self.shared);
+        let records = &batch.records;
+        let mut stored = Stored::default();
+        let mut failures = 0;
+        loop {
+            let outcome = {
+                let _turn = shared.concurrency.acquire().await.map_err(|_| End::Stop)?;
+                writer.store(records, &mut stored).await
+            };
+            let error = match outcome {
+                Ok(()) => break,
+                Err(error) => error,
+            };
+            let retry = match &error {
+                StoreError::Sink(error) if error.kind == SinkErrorKind::Fenced => {
+                    shared.metrics.fenced.inc();
+                    tracing::warn!(partition = %self.partition, "fenced: another worker owns the partition");
+                    self.send(Command::Hold {
+                        partition: self.partition.clone(),
+                    });
+                    return Err(self.pause_before_reclaim(RETRY, 3).await);
+                }
+                StoreError::Sink(error) => {
+                    self.sink_failed(error, failures);
+                    if error.kind == SinkErrorKind::Refused {
+                        REFUSED_RETRY
+                    } else {
+                        RETRY
+                    }
+                }
+                StoreError::Halted { .. } | StoreError::Batch { .. } => {
+                    shared.metrics.halted.inc();
+                    if failures == 0 {
+                        tracing::error!("{error}");
+                    }
+                    shared.sink_health.set(Err(error.to_string()));
+                    REFUSED_RETRY
+                }
+            };
+            if failures == 0 {
+                self.send(Command::Hold {
+                    partition: self.partition.clone(),
+                });
+            }
+            if self.rest(retry, failures).await.is_none() {
+                return Err(End::Stop);
+            }
+            failures += 1;
+        }
+        shared.sink_health.set(Ok(()));
+        shared.metrics.stored(&self.partition, &shared.plans, &stored);
+        tracing::debug!(
+            partition = %self.partition, start = records.start, end = records.end(), records = stored.records,
+            computing = ?stored.computing, waiting = ?stored.waiting, "batch stored"
+        );
+        self.note(writer.next(), writer.state());
+        self.send(Command::Stored {
+            partition: self.partition.clone(),
+            attempt: *attempt,
+            next: writer.next(),
+            metadata: telemetry(writer.state(), &stored),
+        });
+        if failures > 0 {
+            tracing::info!(partition = %self.partition, "storing again");
+            // What was buffered behind this batch was forgotten meanwhile.
+            *attempt += 1;
+            self.send(Command::Begin {
+                partition: self.partition.clone(),
+                attempt: *attempt,
+                offset: writer.next(),
+                verify: None,
+            });
+        }
+        Ok(())
+    }
+
+    /// One clear line when trouble begins, then silence until it ends.
+    fn sink_failed(&self, error: &SinkError, failures: u32) {
+        self.shared.metrics.sink_error(error.kind);
+        self.shared.sink_health.set(Err(error.to_string()));
+        if failures == 0 {
+            tracing::warn!(partition = %self.partition, kind = error.kind.label(), "{error}; retrying");
+        }
+    }
+
+    async fn pause_before_reclaim(&self, backoff: Backoff, failures: u32) -> End {
+        if self.rest(backoff, failures).await.is_none() {
+            End::Stop
+        } else {
+            End::Reclaim
+        }
+    }
+
+    /// Waits before a retry; `None` when the partition is given up meanwhile.
+    async fn rest(&self, backoff: Backoff, failures: u32) -> Option<()> {
+        tokio::select! {
+            () = self.stop.cancelled() => None,
+            () = tokio::time::sleep(backoff.delay(failures, rand::random())) => Some(()),
+        }
+    }
+
+    fn note(&self, next: i64, state: &PartitionState) {
+        if let Ok(mut progress) = self.shared.progress.lock() {
+            progress.note(&self.partition, next, state);
+        }
+    }
+
+    fn send(&self, command: Command) {
+        if self.shared.commands.send(command).is_err() {
+            tracing::debug!(partition = %self.partition, "the reader has ended");
+        }
+    }
+}
+
+/// What the operator and the scaler learn from Kafka alone.
+fn telemetry(state: &PartitionState, stored: &Stored) -> String {
+    let busy = (stored.computing + stored.waiting).as_secs_f64().max(1e-6);
+    let totals = state.audit.totals();
+    let report = Telemetry {
+        records_per_busy_second: Some(stored.records as f64 / busy),
+        sink_wait_share: Some(stored.waiting.as_secs_f64() / busy),
+        newest_event_ms: state.newest,
+        rows: Some(state.rows.clone()),
+        dead_letters: state.dead_letters,
+        audit: AuditCounts {
+            missing: totals.missing,
+            doubled: totals.doubled,
+            reordered: totals.reordered,
+        },
+    };
+    report.encode().unwrap_or_else(|error| {
+        tracing::debug!(%error, "the report for the committed offset");
+        String::new()
+    })
+}

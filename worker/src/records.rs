@@ -1,0 +1,185 @@
+//! Raw records of one partition, as Kafka gave them: kept until their batch is committed, so that a record
+//! that fails at any stage can become a dead letter with its bytes.
+
+use api::Partition;
+use kafka::sequence::RecordSequence;
+
+/// The length that stands for an absent key or value.
+const ABSENT: u32 = u32::MAX;
+
+/// A contiguous range of offsets of one partition. Keys and values lie one after the other in one buffer:
+/// a batch costs a few allocations, not one a record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Records {
+    /// Where the records come from.
+    pub partition: Partition,
+    /// The offset that was expected next when the batch was begun; the first record may come later, where the
+    /// log was compacted or holds transaction markers.
+    pub start: i64,
+    entries: Vec<Entry>,
+    bytes: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Entry {
+    offset: i64,
+    timestamp: Option<i64>,
+    begin: usize,
+    key: u32,
+    value: u32,
+    sequence: Option<RecordSequence>,
+}
+
+/// One record, borrowed from its batch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Record<'a> {
+    /// Its offset.
+    pub offset: i64,
+    /// Kafka's timestamp, milliseconds since 1970.
+    pub timestamp: Option<i64>,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its value.
+    pub value: Option<&'a [u8]>,
+    /// The generator's number of it, for records of this product's generator.
+    pub sequence: Option<RecordSequence>,
+}
+
+impl Records {
+    /// No records yet; the next one is expected at `start` or later.
+    #[must_use]
+    pub fn new(partition: Partition, start: i64) -> Self {
+        Self {
+            partition,
+            start,
+            entries: Vec::new(),
+            bytes: Vec::new(),
+        }
+    }
+
+    /// Adds a record. Offsets must rise.
+    pub fn push(&mut self, record: Record<'_>) {
+        debug_assert!(self.entries.last().is_none_or(|last| last.offset < record.offset));
+        let begin = self.bytes.len();
+        let mut add = |part: Option<&[u8]>| {
+            part.map_or(ABSENT, |part| {
+                self.bytes.extend_from_slice(part);
+                // Kafka's own limit of a record is below 2 GiB.
+                part.len() as u32
+            })
+        };
+        let (key, value) = (add(record.key), add(record.value));
+        self.entries.push(Entry {
+            offset: record.offset,
+            timestamp: record.timestamp,
+            begin,
+            key,
+            value,
+            sequence: record.sequence,
+        });
+    }
+
+    /// The offset after the last record.
+    #[must_use]
+    pub fn end(&self) -> i64 {
+        self.entries.last().map_or(self.start, |last| last.offset + 1)
+    }
+
+    /// Number of records.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no record.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Bytes of keys and values.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The record at `index`.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<Record<'_>> {
+        self.entries.get(index).map(|entry| self.record(entry))
+    }
+
+    /// All records in the order of their offsets.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Record<'_>> {
+        self.entries.iter().map(|entry| self.record(entry))
+    }
+
+    fn record(&self, entry: &Entry) -> Record<'_> {
+        let take = |begin: usize, length: u32| {
+            if length == ABSENT {
+                None
+            } else {
+                self.bytes.get(begin..begin + length as usize)
+            }
+        };
+        let key_length = if entry.key == ABSENT {
+            0
+        } else {
+            entry.key as usize
+        };
+        Record {
+            offset: entry.offset,
+            timestamp: entry.timestamp,
+            key: take(entry.begin, entry.key),
+            value: take(entry.begin + key_length, entry.value),
+            sequence: entry.sequence,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_come_back_as_they_were_put_in() {
+        let partition = Partition {
+            topic: "t".into(),
+            number: 3,
+        };
+        let mut records = Records::new(partition, 5);
+        assert_eq!(records.end(), 5, "an empty batch ends where it begins");
+        let given = [
+            Record {
+                offset: 7,
+                timestamp: Some(1),
+                key: Some(b"k"),
+                value: Some(b"v1"),
+                sequence: None,
+            },
+            Record {
+                offset: 8,
+                timestamp: None,
+                key: None,
+                value: Some(b""),
+                sequence: None,
+            },
+            Record {
+                offset: 11,
+                timestamp: None,
+                key: Some(b""),
+                value: None,
+                sequence: None,
+            },
+        ];
+        for record in given {
+            records.push(record);
+        }
+        assert_eq!(records.iter().collect::<Vec<_>>(), given);
+        assert_eq!(records.get(1), Some(given[1]));
+        assert_eq!(
+            (records.start, records.end(), records.len(), records.byte_len()),
+            (5, 12, 3, 3)
+        );
+    }
+}

@@ -1,0 +1,260 @@
+//! The worker's wiring: plans, sink, consumer thread and partition tasks, from start to a clean end.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use api::{Partition, Pipeline, StartFrom};
+use kafka::client::{ClientError, client_config};
+use kafka::context::ErrorReporter;
+use prometheus_client::registry::Registry;
+use rdkafka::ClientConfig;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use runtime::health::Health;
+use runtime::secrets::Secrets;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::consumer::{Context, Input, Reader, Spawn};
+use crate::metrics::Metrics;
+use crate::partition::{PartitionTask, Shared};
+use crate::progress::Progress;
+use crate::reference::{self, ReferenceError};
+use crate::sink::{Sink, SinkError};
+use crate::sql::{Clock, PlanError, Plans};
+
+/// Longest that the consumer's loop may take for one turn; a commit to a broker that is away takes up to a minute.
+const MAX_TURN: Duration = Duration::from_secs(120);
+
+/// What a worker needs from the process that it runs in.
+#[derive(Debug)]
+pub struct Worker {
+    /// What to do.
+    pub pipeline: Arc<Pipeline>,
+    /// Where passwords are.
+    pub secrets: Secrets,
+    /// Told apart by people: the pod's name.
+    pub name: String,
+    /// Where the worker shows how far it is.
+    pub progress: Arc<Mutex<Progress>>,
+    /// Where it shows that it is well.
+    pub health: Health,
+}
+
+/// Why a worker did not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// Some tables' SQL is refused.
+    #[error("{}", lines(.0))]
+    Plan(Vec<PlanError>),
+    /// A reference table cannot be read.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    /// The sink cannot be used at all.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// Kafka's client cannot be set up.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// librdkafka refused its settings.
+    #[error("cannot create the Kafka consumer")]
+    Consumer(#[source] KafkaError),
+    /// The operating system gave no thread.
+    #[error("cannot start the consumer's thread")]
+    Thread(#[source] std::io::Error),
+    /// A defect: the reader panicked.
+    #[error("the consumer's thread ended unexpectedly; the worker must be started again")]
+    ReaderDied,
+}
+
+fn lines(errors: &[PlanError]) -> String {
+    errors
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+impl Worker {
+    /// Plans, opens the sink, and starts to read. The worker works until `shutdown`; then it stores what was
+    /// begun and leaves.
+    ///
+    /// # Errors
+    /// Only what a person must mend before a start makes sense. A broker or sink that is away is waited for.
+    pub async fn start(
+        self,
+        registry: &mut Registry,
+        shutdown: CancellationToken,
+    ) -> Result<Running, WorkerError> {
+        let Self {
+            pipeline,
+            secrets,
+            name,
+            progress,
+            health,
+        } = self;
+        let plans = Arc::new(plan(&pipeline, Wanted::Rows).await?);
+        let sink = Sink::open(&pipeline, plans.definitions().to_vec(), &secrets).await?;
+        let metrics = Metrics::register(registry);
+        let mut config = consumer_config(&pipeline, &secrets, &name)?;
+        let context = Context::new(ErrorReporter::new("worker", &mut config));
+        let consumer =
+            BaseConsumer::from_config_and_context(&config, context).map_err(WorkerError::Consumer)?;
+        let consumer = Arc::new(consumer);
+        let topics: Vec<Arc<str>> = pipeline
+            .topics
+            .iter()
+            .map(|topic| Arc::from(topic.name.as_str()))
+            .collect();
+        let names: Vec<&str> = topics.iter().map(AsRef::as_ref).collect();
+        consumer.subscribe(&names).map_err(WorkerError::Consumer)?;
+
+        let (commands, received) = std::sync::mpsc::channel();
+        let shared = Arc::new(Shared {
+            sink,
+            plans,
+            consumer: Arc::clone(&consumer),
+            commands,
+            metrics: metrics.clone(),
+            progress,
+            sink_health: health.condition("sink"),
+            concurrency: Semaphore::new(concurrency(&pipeline)),
+            owner: name,
+            policy: pipeline.dead_letters,
+        });
+        let tokio = tokio::runtime::Handle::current();
+        let reader = Reader {
+            consumer,
+            limits: pipeline.batch,
+            spawn: Tasks {
+                shared,
+                pipeline: Arc::clone(&pipeline),
+                tokio,
+                metrics,
+            },
+            commands: received,
+            heartbeat: health.heartbeat("consumer", MAX_TURN),
+            shutdown,
+            topics,
+        };
+        let (done, ended) = oneshot::channel();
+        let run = move || {
+            reader.run();
+            // Nobody waits any more only when the whole process is being torn down.
+            let _ = done.send(());
+        };
+        let thread = std::thread::Builder::new()
+            .name("consumer".to_owned())
+            .spawn(run)
+            .map_err(WorkerError::Thread)?;
+        Ok(Running { ended, thread })
+    }
+}
+
+/// A worker at work.
+#[derive(Debug)]
+pub struct Running {
+    ended: oneshot::Receiver<()>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Running {
+    /// Waits until the worker has ended: after the shutdown that it was started with, or by a defect.
+    ///
+    /// # Errors
+    /// [`WorkerError::ReaderDied`].
+    pub async fn ended(self) -> Result<(), WorkerError> {
+        let outcome = self.ended.await;
+        let joined = tokio::task::spawn_blocking(move || self.thread.join()).await;
+        match (outcome, joined) {
+            (Ok(()), Ok(Ok(()))) => Ok(()),
+            _ => Err(WorkerError::ReaderDied),
+        }
+    }
+}
+
+/// Whether references are needed with their rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Only the columns: enough to check SQL and to create tables.
+    Columns,
+    /// The rows of the references that SQL joins.
+    Rows,
+}
+
+/// Plans the pipeline's SQL.
+pub async fn plan(pipeline: &Pipeline, wanted: Wanted) -> Result<Plans, WorkerError> {
+    let references = reference::for_sql(pipeline, wanted == Wanted::Rows)?;
+    let clock: Clock = Arc::new(jiff::Timestamp::now);
+    Plans::new(pipeline, references, clock)
+        .await
+        .map_err(WorkerError::Plan)
+}
+
+/// Batches that are worked on at the same time.
+fn concurrency(pipeline: &Pipeline) -> usize {
+    match &pipeline.sink {
+        api::Sink::Postgres(sink) => sink.max_connections as usize,
+        // One writer: a second batch is decoded while the first is written.
+        _ => 2,
+    }
+}
+
+fn consumer_config(pipeline: &Pipeline, secrets: &Secrets, name: &str) -> Result<ClientConfig, ClientError> {
+    let mut config = client_config(&pipeline.kafka, secrets, name)?;
+    config
+        .set("group.id", pipeline.worker_group())
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        // Positions come from the sink; one that Kafka no longer has is ours to explain, not to skip.
+        .set("auto.offset.reset", "error")
+        .set("isolation.level", "read_committed")
+        // A killed worker's partitions go to others after this.
+        .set("session.timeout.ms", "10000")
+        .set("heartbeat.interval.ms", "2000")
+        // Added partitions and topics made again are noticed within this.
+        .set("topic.metadata.refresh.interval.ms", "5000")
+        .set("queued.max.messages.kbytes", "32768")
+        .set("fetch.message.max.bytes", "1048576")
+        .set("fetch.wait.max.ms", "100");
+    Ok(config)
+}
+
+/// Starts partition tasks.
+struct Tasks {
+    shared: Arc<Shared>,
+    pipeline: Arc<Pipeline>,
+    tokio: tokio::runtime::Handle,
+    metrics: Metrics,
+}
+
+impl Spawn for Tasks {
+    fn spawn(
+        &self,
+        partition: Partition,
+        input: mpsc::Receiver<Input>,
+        stop: CancellationToken,
+    ) -> JoinHandle<()> {
+        let start_from = self
+            .pipeline
+            .topic(&partition.topic)
+            .map_or(StartFrom::Earliest, |topic| topic.start_from);
+        let shared = Arc::clone(&self.shared);
+        let task = PartitionTask {
+            shared,
+            partition,
+            start_from,
+            input,
+            stop,
+        };
+        self.tokio.spawn(task.run())
+    }
+
+    fn kafka_error(&self, error: &KafkaError) {
+        self.metrics.kafka_errors.inc();
+        tracing::debug!(%error, "the Kafka client reports");
+    }
+}

@@ -1,0 +1,67 @@
+//! Questions over the tables.
+
+use jiff::Timestamp;
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement, ValueRef};
+
+use super::{Connection, Postgres, QUERY_LIMIT, READING, classify};
+use crate::sink::parameters;
+use crate::sink::sql::quote_ident;
+use crate::sink::{Answer, SinkError};
+
+impl Postgres {
+    /// Asks a question, in a transaction that cannot write.
+    pub async fn query(&self, sql: &str, parameters: &[(&str, Timestamp)]) -> Result<Answer, SinkError> {
+        let context = || "asking a question".to_owned();
+        let literals: Vec<(&str, String)> = parameters
+            .iter()
+            .map(|(name, at)| (*name, literal(*at)))
+            .collect();
+        let sql = parameters::fill(sql, &literals)
+            .map_err(|error| SinkError::refused(context(), error.to_string()))?;
+        let mut connection = self.begin_work(READING, QUERY_LIMIT, context).await?;
+        // What is not in the pipeline's schema may be an extension's function.
+        let path = format!("SET LOCAL search_path = {}, public", quote_ident(&self.schema));
+        let ask = async {
+            connection.run(&path, QUERY_LIMIT).await?;
+            // Preparing gives the columns' names even if there are no rows, and takes no second statement.
+            let live = connection.live();
+            let statement = live.prepare(AssertSqlSafe(sql.clone()).into_sql_str()).await?;
+            let columns = statement
+                .columns()
+                .iter()
+                .map(|column| column.name().to_owned())
+                .collect();
+            // The simple protocol gives every cell as text, as PostgreSQL prints it.
+            let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(live).await?;
+            let rows = rows.iter().map(cells).collect::<Result<_, _>>()?;
+            Ok(Answer { columns, rows })
+        };
+        let answer = Connection::within(QUERY_LIMIT, ask)
+            .await
+            .map_err(|error| classify::asking(context(), error))?;
+        self.end_work(&mut connection, context).await?;
+        connection.keep();
+        Ok(answer)
+    }
+}
+
+/// An instant as SQL writes it. Compared with a column that has a zone it means the same, for sessions are in UTC.
+fn literal(at: Timestamp) -> String {
+    format!("TIMESTAMP '{}'", at.strftime("%Y-%m-%d %H:%M:%S%.6f"))
+}
+
+fn cells(row: &PgRow) -> Result<Vec<Option<String>>, sqlx::Error> {
+    (0..row.len())
+        .map(|index| {
+            let value = row.try_get_raw(index)?;
+            if value.is_null() {
+                return Ok(None);
+            }
+            value
+                .as_str()
+                .map(|text| Some(text.to_owned()))
+                .map_err(sqlx::Error::Decode)
+        })
+        .collect()
+}

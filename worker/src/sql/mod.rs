@@ -1,0 +1,348 @@
+//! SQL over batches: each table's query is planned once and run for every batch.
+
+mod check;
+mod functions;
+mod topic;
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::Pipeline;
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::datasource::MemTable;
+use datafusion::error::DataFusionError;
+use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::physical_plan::execution_plan::reset_plan_states;
+use datafusion::physical_plan::{ExecutionPlan, collect};
+use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use futures::FutureExt;
+
+use crate::decode::Decoder;
+use crate::sink::TableDefinition;
+use topic::{CurrentBatch, topic_table};
+
+#[cfg(test)]
+mod tests;
+
+pub use functions::Clock;
+
+/// Memory that the queries of one worker may use together.
+const MEMORY_LIMIT: usize = 128 * 1024 * 1024;
+
+/// Longest that one batch's queries may take.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+
+/// Why a table's SQL is refused.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {problem}; {remedy}")]
+pub struct PlanError {
+    /// Path in the manifest: `spec.tables[1].sql`.
+    pub path: String,
+    /// What is wrong, with line and column in the SQL where they are known.
+    pub problem: String,
+    /// What would do.
+    pub remedy: String,
+}
+
+/// Why a batch's query failed: for what is in its records.
+#[derive(Debug, thiserror::Error)]
+#[error("table {table}: {problem}")]
+pub struct TransformError {
+    /// The table.
+    pub table: String,
+    /// What happened, for a person.
+    pub problem: String,
+}
+
+/// The planned pipeline.
+#[derive(Debug)]
+pub struct Plans {
+    topics: BTreeMap<String, TopicPlans>,
+    definitions: Vec<TableDefinition>,
+    config: SessionConfig,
+    runtime: Arc<RuntimeEnv>,
+}
+
+#[derive(Debug)]
+struct TopicPlans {
+    decoder: Decoder,
+    tables: Vec<TablePlan>,
+}
+
+#[derive(Debug)]
+struct TablePlan {
+    /// Index in the definitions.
+    table: usize,
+    name: String,
+    plan: Arc<dyn ExecutionPlan>,
+}
+
+/// Rows of one table, out of one batch.
+#[derive(Debug, Clone)]
+pub struct TableRows {
+    /// Index of the table in [`Plans::definitions`].
+    pub table: usize,
+    /// Its rows.
+    pub rows: Vec<RecordBatch>,
+}
+
+impl TableRows {
+    /// Number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.iter().map(RecordBatch::num_rows).sum()
+    }
+
+    /// Whether there is no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A reference's rows, for joins.
+#[derive(Debug)]
+pub struct ReferenceRows {
+    /// The table's name.
+    pub name: String,
+    /// Its columns.
+    pub schema: SchemaRef,
+    /// Its rows; may be empty where only the plan is wanted.
+    pub batches: Vec<RecordBatch>,
+}
+
+impl Plans {
+    /// Plans every table of the pipeline.
+    ///
+    /// # Errors
+    /// All refused tables, each with its path.
+    pub async fn new(
+        pipeline: &Pipeline,
+        references: Vec<ReferenceRows>,
+        clock: Clock,
+    ) -> Result<Self, Vec<PlanError>> {
+        let mut config = SessionConfig::new()
+            .with_target_partitions(1)
+            .with_batch_size(65_536);
+        // Errors name the place in the SQL.
+        config.options_mut().sql_parser.collect_spans = true;
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(GreedyMemoryPool::new(MEMORY_LIMIT)))
+            .build_arc()
+            .map_err(|error| vec![internal("spec.tables", &error)])?;
+        let context = SessionContext::new_with_config_rt(config.clone(), Arc::clone(&runtime));
+        context.register_udf(functions::now(clock));
+        let mut topics = BTreeMap::new();
+        for (index, topic) in pipeline.topics.iter().enumerate() {
+            let decoder = Decoder::new(&topic.fields);
+            topic_table(decoder.schema())
+                .and_then(|table| context.register_table(quoted(topic.name.as_str()), Arc::new(table)))
+                .map_err(|error| vec![internal(&format!("spec.topics[{index}]"), &error)])?;
+            topics.insert(
+                topic.name.as_str().to_owned(),
+                TopicPlans {
+                    decoder,
+                    tables: Vec::new(),
+                },
+            );
+        }
+        for (index, reference) in references.into_iter().enumerate() {
+            MemTable::try_new(reference.schema, vec![reference.batches])
+                .and_then(|table| context.register_table(quoted(&reference.name), Arc::new(table)))
+                .map_err(|error| vec![internal(&format!("spec.references[{index}]"), &error)])?;
+        }
+        let mut plans = Self {
+            topics,
+            definitions: Vec::new(),
+            config,
+            runtime,
+        };
+        let mut errors = Vec::new();
+        for (index, table) in pipeline.tables.iter().enumerate() {
+            let path = format!("spec.tables[{index}]");
+            match plan_table(&context, pipeline, table, &path).await {
+                Ok((topic, plan)) => {
+                    plans.definitions.push(TableDefinition {
+                        table: table.clone(),
+                        schema: plan.schema(),
+                    });
+                    if let Some(topic) = plans.topics.get_mut(&topic) {
+                        topic.tables.push(TablePlan {
+                            table: index,
+                            name: table.name.to_string(),
+                            plan,
+                        });
+                    }
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        // Keyed tables hold row locks until the commit, so they are written last.
+        for topic in plans.topics.values_mut() {
+            let definitions = &plans.definitions;
+            topic.tables.sort_by_key(|plan| {
+                definitions
+                    .get(plan.table)
+                    .is_some_and(|definition| !definition.table.write.key().is_empty())
+            });
+        }
+        if errors.is_empty() { Ok(plans) } else { Err(errors) }
+    }
+
+    /// All tables with their columns, in the manifest's order.
+    #[must_use]
+    pub fn definitions(&self) -> &[TableDefinition] {
+        &self.definitions
+    }
+
+    /// The decoder of a topic.
+    #[must_use]
+    pub fn decoder(&self, topic: &str) -> Option<&Decoder> {
+        self.topics.get(topic).map(|topic| &topic.decoder)
+    }
+
+    /// Runs every query over a batch of the topic. Append tables come first.
+    ///
+    /// # Errors
+    /// For what is in the records: a value out of range, a panic, too much memory or time.
+    pub async fn transform(&self, topic: &str, batch: RecordBatch) -> Result<Vec<TableRows>, TransformError> {
+        let Some(topic) = self.topics.get(topic) else {
+            return Ok(Vec::new());
+        };
+        if batch.num_rows() == 0 {
+            return Ok(Vec::new());
+        }
+        let config = self.config.clone().with_extension(Arc::new(CurrentBatch(batch)));
+        let context = Arc::new(
+            TaskContext::default()
+                .with_session_config(config)
+                .with_runtime(Arc::clone(&self.runtime)),
+        );
+        let mut tables = Vec::with_capacity(topic.tables.len());
+        for table in &topic.tables {
+            let failed = |problem: String| TransformError {
+                table: table.name.clone(),
+                problem,
+            };
+            let run = async {
+                // Join and aggregate nodes remember their last run; fresh ones also let batches run side by side.
+                collect(reset_plan_states(Arc::clone(&table.plan))?, Arc::clone(&context)).await
+            };
+            let rows = match tokio::time::timeout(TIME_LIMIT, AssertUnwindSafe(run).catch_unwind()).await {
+                Ok(Ok(Ok(rows))) => rows,
+                Ok(Ok(Err(error))) => return Err(failed(brief(&error))),
+                Ok(Err(_)) => return Err(failed("the query panicked".to_owned())),
+                Err(_) => {
+                    return Err(failed(format!(
+                        "the query took longer than {} s",
+                        TIME_LIMIT.as_secs()
+                    )));
+                }
+            };
+            tables.push(TableRows {
+                table: table.table,
+                rows,
+            });
+        }
+        Ok(tables)
+    }
+}
+
+async fn plan_table(
+    context: &SessionContext,
+    pipeline: &Pipeline,
+    table: &api::Table,
+    path: &str,
+) -> Result<(String, Arc<dyn ExecutionPlan>), PlanError> {
+    let at = |member: &str, refusal: check::Refusal| PlanError {
+        path: format!("{path}.{member}"),
+        problem: refusal.problem,
+        remedy: refusal.remedy,
+    };
+    let sql_path = format!("{path}.sql");
+    let only_queries = SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false);
+    let frame = context
+        .sql_with_options(&table.sql, only_queries)
+        .await
+        .map_err(|error| sql_error(&sql_path, &error))?;
+    let topics: Vec<&str> = pipeline.topics.iter().map(|topic| topic.name.as_str()).collect();
+    let topic = check::topic_of(frame.logical_plan(), &topics).map_err(|refusal| at("sql", refusal))?;
+    check::batch_independent(frame.logical_plan(), &topic, table).map_err(|refusal| at("sql", refusal))?;
+    let schema: &Schema = frame.schema().as_arrow();
+    check::columns(schema, table).map_err(|refusal| at("write", refusal))?;
+    let plan = frame
+        .create_physical_plan()
+        .await
+        .map_err(|error| sql_error(&sql_path, &error))?;
+    Ok((topic, plan))
+}
+
+/// A name as SQL's quoted identifier, so that topics with dots and dashes are names too.
+fn quoted(name: &str) -> datafusion::common::TableReference {
+    datafusion::common::TableReference::bare(name)
+}
+
+fn internal(path: &str, error: &DataFusionError) -> PlanError {
+    PlanError {
+        path: path.to_owned(),
+        problem: brief(error),
+        remedy: "please report this".to_owned(),
+    }
+}
+
+fn sql_error(path: &str, error: &DataFusionError) -> PlanError {
+    let diagnostic = error.diagnostic();
+    let place = diagnostic
+        .and_then(|diagnostic| diagnostic.span)
+        .map_or_else(String::new, |span| {
+            format!(" at line {}, column {}", span.start.line, span.start.column)
+        });
+    let hints: Vec<&str> = diagnostic
+        .map(|diagnostic| {
+            diagnostic
+                .helps
+                .iter()
+                .map(|help| help.message.as_str())
+                .collect()
+        })
+        .unwrap_or_default();
+    let remedy = match error.find_root() {
+        _ if !hints.is_empty() => hints.join("; "),
+        DataFusionError::SQL(..) => "mend the syntax there".to_owned(),
+        _ => "see docs/sql.md for the tables, columns and functions there are".to_owned(),
+    };
+    PlanError {
+        path: path.to_owned(),
+        problem: format!("{}{place}", brief(error)),
+        remedy,
+    }
+}
+
+/// DataFusion's message without its backtrace and prefixes.
+fn brief(error: &DataFusionError) -> String {
+    let message = match error.find_root() {
+        DataFusionError::SQL(error, _) => error.to_string(),
+        error => error.strip_backtrace(),
+    };
+    let message = message.lines().next().unwrap_or_default();
+    for prefix in [
+        "sql parser error: ",
+        "Error during planning: ",
+        "Schema error: ",
+        "Execution error: ",
+        "Arrow error: ",
+    ] {
+        if let Some(rest) = message.strip_prefix(prefix) {
+            return rest.to_owned();
+        }
+    }
+    message.to_owned()
+}

@@ -1,0 +1,361 @@
+//! A pipeline on real servers, and the oracle of every fault test: the rows in PostgreSQL are exactly those of
+//! the regenerated stream, and the audit says missing 0, doubled 0.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::{Partition, Pipeline};
+use generator::clock::SystemClock;
+use generator::music::{Encoder, EventType, Music};
+use generator::output::kafka::{KafkaTarget, Replica};
+use generator::progress::Progress;
+use generator::run::{CATCH_UP, Context, Destination};
+use generator::stream::EventStream;
+use kafka::client::client_config;
+use runtime::secrets::Secrets;
+use sqlx::{Connection, PgConnection};
+use testbed::{Kafka, Postgres, Process, eventually};
+use worker::audit::Totals;
+use worker::run::{Wanted, plan};
+use worker::sink::Sink;
+use worker::state::PartitionState;
+
+/// Long enough for a busy machine with two cores.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Partitions of the topic.
+pub const PARTITIONS: i32 = 4;
+
+/// One pipeline with its own topic, database and files. Kafka and PostgreSQL are the test's.
+pub struct Bed {
+    pub name: String,
+    pub database: String,
+    pub bootstrap: String,
+    directory: tempfile::TempDir,
+    tables: String,
+    extra: String,
+    address: (String, u16),
+    password: String,
+}
+
+/// A play or like as both the stream and the tables have it.
+pub type Row = (i32, i32, i64);
+
+impl Bed {
+    /// A pipeline `name` (unique in its servers) with a database of the same name.
+    pub async fn new(name: &str, kafka: &Kafka, postgres: &Postgres) -> Self {
+        let database = name.replace('-', "_");
+        postgres.create_database(&database).await.unwrap();
+        let bed = Self {
+            name: name.to_owned(),
+            database,
+            bootstrap: kafka.bootstrap(),
+            directory: tempfile::tempdir().unwrap(),
+            tables: DEFAULT_TABLES.to_owned(),
+            extra: String::new(),
+            address: (postgres.host().to_owned(), postgres.port()),
+            password: postgres.password().to_owned(),
+        };
+        let secret = bed.directory.path().join("secrets/database");
+        std::fs::create_dir_all(&secret).unwrap();
+        std::fs::write(secret.join("username"), postgres.user()).unwrap();
+        std::fs::write(secret.join("password"), &bed.password).unwrap();
+        bed
+    }
+
+    /// Other tables than the logs of plays and likes.
+    pub fn tables(mut self, tables: &str) -> Self {
+        tables.clone_into(&mut self.tables);
+        self
+    }
+
+    /// More of the manifest's `spec`.
+    pub fn extra(mut self, extra: &str) -> Self {
+        extra.clone_into(&mut self.extra);
+        self
+    }
+
+    pub fn secrets(&self) -> PathBuf {
+        self.directory.path().join("secrets")
+    }
+
+    /// The manifest as a file, with the database at this address.
+    pub fn manifest_at(&self, file: &str, host: &str, port: u16) -> PathBuf {
+        let Self {
+            name,
+            database,
+            bootstrap,
+            extra,
+            ..
+        } = self;
+        let tables = self.tables.replace("{topic}", name);
+        let text = format!(
+            "apiVersion: streampipeline.dev/v1alpha1
+kind: StreamPipeline
+metadata: {{name: {name}}}
+spec:
+  kafka: {{bootstrapServers: \"{bootstrap}\"}}
+  topics:
+    - name: {name}
+      partitions: {PARTITIONS}
+      fields: {{user_id: int, track_id: int, event_timestamp: timestamp, event_type: string}}
+  generator:
+    music: {{users: 500, tracks: 2000, likeShare: 0.1}}
+    rate: 1000
+    eventTime: {{window: {{from: \"2026-01-01T00:00:00Z\", to: \"2026-02-01T00:00:00Z\"}}}}
+    shards: 8
+  tables:
+{tables}
+  sink:
+    postgres: {{host: {host}, port: {port}, database: {database}, tls: Disable, secretRef: {{name: database}}}}
+{extra}
+"
+        );
+        let path = self.directory.path().join(file);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub fn manifest(&self) -> PathBuf {
+        self.manifest_at("pipeline.yaml", &self.address.0, self.address.1)
+    }
+
+    pub fn pipeline(&self) -> Pipeline {
+        runtime::manifest::load(&self.manifest()).unwrap().1
+    }
+
+    /// Creates the topics and the tables.
+    pub async fn prepare(&self) {
+        let pipeline = self.pipeline();
+        self.target(&pipeline)
+            .await
+            .ensure_topics(&pipeline)
+            .await
+            .unwrap();
+        let secrets = Secrets::from_environment(Some(self.secrets()));
+        worker::prepare::prepare(&pipeline, &secrets, |_| {})
+            .await
+            .unwrap();
+    }
+
+    async fn target(&self, pipeline: &Pipeline) -> KafkaTarget {
+        let secrets = Secrets::from_environment(Some(self.secrets()));
+        let client = client_config(&pipeline.kafka, &secrets, "generator").unwrap();
+        let generator = pipeline.generator.as_ref().unwrap();
+        let replica = Replica::Passing("test".to_owned());
+        KafkaTarget::new(
+            pipeline,
+            generator,
+            &Music::load(generator).unwrap(),
+            client,
+            &replica,
+        )
+    }
+
+    /// Produces the stream's events up to `count` in all, as fast as Kafka takes them, in transactions.
+    pub async fn produce(&self, count: u64) {
+        self.produce_at(count, None).await;
+    }
+
+    /// The same at a rate, or as fast as Kafka takes them.
+    pub async fn produce_at(&self, count: u64, rate: Option<f64>) {
+        let pipeline = self.pipeline();
+        let mut generator = pipeline.generator.clone().unwrap();
+        generator.limit.count = Some(count);
+        generator.rate = rate.unwrap_or(generator.rate);
+        let music = Arc::new(Music::load(&generator).unwrap());
+        let (_hold, held) = tokio::sync::watch::channel(false);
+        let context = Context {
+            threads: 1,
+            unlimited: rate.is_none(),
+            catch_up: CATCH_UP,
+            hold: held,
+            clock: Arc::new(SystemClock::new()),
+            progress: Arc::new(Progress::new(music.shards().count(), 1)),
+            health: runtime::health::Health::new(),
+            shutdown: tokio_util::sync::CancellationToken::new(),
+        };
+        let destination = Destination::Transactional(self.target(&pipeline).await);
+        generator::run::run(&generator, music, destination, context)
+            .await
+            .unwrap();
+    }
+
+    /// A worker process.
+    pub fn worker(&self, name: &str) -> Process {
+        self.worker_of(name, &self.manifest())
+    }
+
+    /// A worker process that reaches the database at another address: a proxy.
+    pub fn worker_at(&self, name: &str, address: std::net::SocketAddr) -> Process {
+        let manifest = self.manifest_at(&format!("{name}.yaml"), &address.ip().to_string(), address.port());
+        self.worker_of(name, &manifest)
+    }
+
+    fn worker_of(&self, name: &str, manifest: &std::path::Path) -> Process {
+        let secrets = self.secrets();
+        let arguments = [
+            "run",
+            "-f",
+            manifest.to_str().unwrap(),
+            "--secrets",
+            secrets.to_str().unwrap(),
+            "--name",
+            name,
+        ];
+        let environment = [("STREAMPIPELINE_LOG", "info,worker=debug")];
+        Process::spawn(
+            env!("CARGO_BIN_EXE_streampipeline-worker"),
+            arguments,
+            environment,
+        )
+        .unwrap()
+    }
+
+    pub async fn connect(&self) -> PgConnection {
+        let (host, port) = &self.address;
+        let url = format!(
+            "postgres://postgres:{}@{host}:{port}/{}",
+            self.password, self.database
+        );
+        PgConnection::connect(&url).await.unwrap()
+    }
+
+    pub async fn sink(&self) -> Sink {
+        let pipeline = self.pipeline();
+        let plans = plan(&pipeline, Wanted::Columns).await.unwrap();
+        let secrets = Secrets::from_environment(Some(self.secrets()));
+        Sink::open(&pipeline, plans.definitions().to_vec(), &secrets)
+            .await
+            .unwrap()
+    }
+
+    /// The stored state of every partition.
+    pub async fn states(&self) -> BTreeMap<Partition, (Option<i64>, PartitionState)> {
+        let positions = self.sink().await.positions().await.unwrap();
+        let state = |json: Option<String>| {
+            json.map_or_else(PartitionState::default, |json| {
+                PartitionState::from_json(&json).unwrap()
+            })
+        };
+        positions
+            .into_iter()
+            .map(|position| (position.partition, (position.next_offset, state(position.state))))
+            .collect()
+    }
+
+    pub async fn records(&self) -> u64 {
+        self.states().await.values().map(|(_, state)| state.records).sum()
+    }
+
+    pub async fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for (_, state) in self.states().await.values() {
+            totals += state.audit.totals();
+        }
+        totals
+    }
+
+    /// Waits until so many records are stored or dead-lettered.
+    pub async fn stored(&self, count: u64) {
+        let at_least = async || {
+            let records = self.records().await;
+            if records >= count {
+                Ok(())
+            } else {
+                Err(format!("{records} of {count} records are stored"))
+            }
+        };
+        eventually(PATIENCE, at_least).await.unwrap();
+    }
+
+    /// The rows that the tables must hold: the stream's first `count` events.
+    pub fn expected(&self, count: u64) -> (Vec<Row>, Vec<Row>) {
+        let pipeline = self.pipeline();
+        let generator = pipeline.generator.as_ref().unwrap();
+        let stream = EventStream::new(generator).unwrap();
+        let (mut plays, mut likes) = (Vec::new(), Vec::new());
+        for shard in 0..stream.shards().count() {
+            for event in stream.shard_within(shard, count) {
+                let event = event.event;
+                let row = (event.user_id as i32, event.track_id as i32, event.time.unwrap());
+                match event.event_type {
+                    EventType::Streaming => plays.push(row),
+                    EventType::Like => likes.push(row),
+                }
+            }
+        }
+        plays.sort_unstable();
+        likes.sort_unstable();
+        (plays, likes)
+    }
+
+    async fn rows(&self, table: &str) -> Vec<Row> {
+        let sql = format!(
+            "SELECT user_id, track_id, (extract(epoch FROM event_timestamp) * 1000000)::bigint FROM {table} ORDER BY 1, 2, 3"
+        );
+        sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .fetch_all(&mut self.connect().await)
+            .await
+            .unwrap()
+    }
+
+    /// The oracle: every one of the stream's first `count` events is in its table once, and nothing else is.
+    pub async fn assert_exact(&self, count: u64) {
+        self.stored(count).await;
+        let (plays, likes) = self.expected(count);
+        assert_same(
+            "track_stream_event_log",
+            &self.rows("track_stream_event_log").await,
+            &plays,
+        );
+        assert_same(
+            "track_like_event_log",
+            &self.rows("track_like_event_log").await,
+            &likes,
+        );
+        let totals = self.totals().await;
+        assert_eq!(
+            (totals.seen, totals.missing, totals.doubled),
+            (count, 0, 0),
+            "{totals:?}"
+        );
+    }
+
+    /// A key and value of the stream, to be changed by a test.
+    pub fn event(&self, shard: u16, index: u64) -> (Vec<u8>, Vec<u8>) {
+        let pipeline = self.pipeline();
+        let music = Music::load(pipeline.generator.as_ref().unwrap()).unwrap();
+        let event = music.event(shard, index).unwrap();
+        let mut encoder = Encoder::default();
+        let (key, value) = encoder.encode(&event, 0);
+        (key.to_vec(), value.to_vec())
+    }
+}
+
+/// Names the first row in which they differ: thousands of rows in a message help nobody.
+fn assert_same(table: &str, stored: &[Row], expected: &[Row]) {
+    let differ = stored
+        .iter()
+        .zip(expected)
+        .position(|(stored, expected)| stored != expected);
+    if let Some(at) = differ {
+        panic!(
+            "{table}: row {at} is {:?} instead of {:?}",
+            stored[at], expected[at]
+        );
+    }
+    assert_eq!(stored.len(), expected.len(), "rows of {table}");
+}
+
+const DEFAULT_TABLES: &str = "
+    - name: track_stream_event_log
+      sql: >-
+        SELECT user_id, track_id, event_timestamp, now() AS created_timestamp FROM \"{topic}\" WHERE event_type = 'streaming'
+    - name: track_like_event_log
+      sql: >-
+        SELECT user_id, track_id, event_timestamp, now() AS created_timestamp FROM \"{topic}\" WHERE event_type = 'like'
+";
