@@ -72,6 +72,7 @@ promises! {
     partitions_merge_into_the_same_rows,
     a_bad_row_is_undone_alone,
     dead_letters_are_stored_once_with_their_bytes,
+    many_dead_letters_are_stored,
     dead_letters_go_with_their_transaction,
     a_claim_finds_what_was_stored,
     an_older_lease_cannot_commit,

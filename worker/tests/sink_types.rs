@@ -278,7 +278,12 @@ fn columns() -> Vec<Column> {
             &["{1,2}", "{NULL,NULL}", N],
             &["[1,2]", "[null,null]", N],
         ),
-        column(object, "jsonb", &["{\"n\": 1}", "{}", N], &["{\"n\":1}", "{}", N]),
+        column(
+            object,
+            "jsonb",
+            &["{\"n\": 1}", "{\"n\": null}", N],
+            &["{\"n\":1}", "{\"n\":null}", N],
+        ),
         column(
             map.finish(),
             "jsonb",

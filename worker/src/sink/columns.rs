@@ -182,7 +182,8 @@ pub(crate) fn json_texts(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
         _ => Arc::clone(array),
     };
     let field = Arc::new(Field::new("value", array.data_type().clone(), true));
-    let options = EncoderOptions::default();
+    // A key without a value is not the same as no key.
+    let options = EncoderOptions::default().with_explicit_nulls(true);
     let mut encoder = make_encoder(&field, array.as_ref(), &options)?;
     let mut texts = StringViewBuilder::with_capacity(array.len());
     let mut text = Vec::new();
@@ -290,7 +291,7 @@ mod tests {
         let object = StructArray::from(vec![(Arc::new(Field::new("name", DataType::Utf8, true)), names)]);
         let texts = canonical(object).unwrap();
         assert_eq!(texts.as_string_view().value(0), r#"{"name":"a\"b"}"#);
-        assert_eq!(texts.as_string_view().value(1), "{}");
+        assert_eq!(texts.as_string_view().value(1), r#"{"name":null}"#);
 
         let mut map = MapBuilder::new(None, StringBuilder::new(), StringBuilder::new());
         map.keys().append_value("k");

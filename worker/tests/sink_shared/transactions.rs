@@ -129,6 +129,16 @@ pub(crate) async fn dead_letters_are_stored_once_with_their_bytes(home: &impl Ho
     assert!(replayed_at.parse::<jiff::Timestamp>().is_ok(), "{replayed_at}");
 }
 
+pub(crate) async fn many_dead_letters_are_stored(home: &impl Home) {
+    let sink = prepared(home, vec![plays(Write::Append)]).await;
+    let lease = claim(&sink, 0).await.lease;
+    let letters: Vec<DeadLetter> = (0..1_201).map(|offset| letter(offset, b"x", "bad")).collect();
+    store_letters(&sink, &lease, &letters, None, 1_201).await;
+    let count = "SELECT count(*), count(DISTINCT id) FROM streampipeline_dead_letters";
+    assert_eq!(rows(&sink, count).await, ["1201|1201"]);
+    assert_eq!(sink.dead_letters(1).await.unwrap()[0].offset, 1_200);
+}
+
 pub(crate) async fn dead_letters_go_with_their_transaction(home: &impl Home) {
     let sink = prepared(home, vec![plays(Write::Append)]).await;
     let old = claim(&sink, 0).await.lease;

@@ -24,16 +24,16 @@ use worker::sink::Sink;
 use worker::state::PartitionState;
 
 /// Long enough for a busy machine with two cores.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Partitions of the topic.
-pub const PARTITIONS: i32 = 4;
+pub(crate) const PARTITIONS: i32 = 4;
 
 /// One pipeline with its own topic, database and files. Kafka and PostgreSQL are the test's.
-pub struct Bed {
-    pub name: String,
-    pub database: String,
-    pub bootstrap: String,
+pub(crate) struct Bed {
+    pub(crate) name: String,
+    pub(crate) database: String,
+    pub(crate) bootstrap: String,
     directory: tempfile::TempDir,
     tables: String,
     extra: String,
@@ -42,11 +42,11 @@ pub struct Bed {
 }
 
 /// A play or like as both the stream and the tables have it.
-pub type Row = (i32, i32, i64);
+pub(crate) type Row = (i32, i32, i64);
 
 impl Bed {
     /// A pipeline `name` (unique in its servers) with a database of the same name.
-    pub async fn new(name: &str, kafka: &Kafka, postgres: &Postgres) -> Self {
+    pub(crate) async fn new(name: &str, kafka: &Kafka, postgres: &Postgres) -> Self {
         let database = name.replace('-', "_");
         postgres.create_database(&database).await.unwrap();
         let bed = Self {
@@ -67,23 +67,23 @@ impl Bed {
     }
 
     /// Other tables than the logs of plays and likes.
-    pub fn tables(mut self, tables: &str) -> Self {
+    pub(crate) fn tables(mut self, tables: &str) -> Self {
         tables.clone_into(&mut self.tables);
         self
     }
 
     /// More of the manifest's `spec`.
-    pub fn extra(mut self, extra: &str) -> Self {
+    pub(crate) fn extra(mut self, extra: &str) -> Self {
         extra.clone_into(&mut self.extra);
         self
     }
 
-    pub fn secrets(&self) -> PathBuf {
+    pub(crate) fn secrets(&self) -> PathBuf {
         self.directory.path().join("secrets")
     }
 
-    /// The manifest as a file, with the database at this address.
-    pub fn manifest_at(&self, file: &str, host: &str, port: u16) -> PathBuf {
+    /// The manifest, with the database at this address.
+    fn manifest(&self, (host, port): (&str, u16)) -> String {
         let Self {
             name,
             database,
@@ -92,7 +92,7 @@ impl Bed {
             ..
         } = self;
         let tables = self.tables.replace("{topic}", name);
-        let text = format!(
+        format!(
             "apiVersion: streampipeline.dev/v1alpha1
 kind: StreamPipeline
 metadata: {{name: {name}}}
@@ -113,22 +113,19 @@ spec:
     postgres: {{host: {host}, port: {port}, database: {database}, tls: Disable, secretRef: {{name: database}}}}
 {extra}
 "
-        );
-        let path = self.directory.path().join(file);
-        std::fs::write(&path, text).unwrap();
-        path
+        )
     }
 
-    pub fn manifest(&self) -> PathBuf {
-        self.manifest_at("pipeline.yaml", &self.address.0, self.address.1)
+    fn address(&self) -> (&str, u16) {
+        (&self.address.0, self.address.1)
     }
 
-    pub fn pipeline(&self) -> Pipeline {
-        runtime::manifest::load(&self.manifest()).unwrap().1
+    pub(crate) fn pipeline(&self) -> Pipeline {
+        api::validate(&api::parse(&self.manifest(self.address())).unwrap()).unwrap()
     }
 
     /// Creates the topics and the tables.
-    pub async fn prepare(&self) {
+    pub(crate) async fn prepare(&self) {
         let pipeline = self.pipeline();
         self.target(&pipeline)
             .await
@@ -156,12 +153,12 @@ spec:
     }
 
     /// Produces the stream's events up to `count` in all, as fast as Kafka takes them, in transactions.
-    pub async fn produce(&self, count: u64) {
+    pub(crate) async fn produce(&self, count: u64) {
         self.produce_at(count, None).await;
     }
 
     /// The same at a rate, or as fast as Kafka takes them.
-    pub async fn produce_at(&self, count: u64, rate: Option<f64>) {
+    pub(crate) async fn produce_at(&self, count: u64, rate: Option<f64>) {
         let pipeline = self.pipeline();
         let mut generator = pipeline.generator.clone().unwrap();
         generator.limit.count = Some(count);
@@ -185,17 +182,18 @@ spec:
     }
 
     /// A worker process.
-    pub fn worker(&self, name: &str) -> Process {
-        self.worker_of(name, &self.manifest())
+    pub(crate) fn worker(&self, name: &str) -> Process {
+        self.worker_of(name, self.address())
     }
 
     /// A worker process that reaches the database at another address: a proxy.
-    pub fn worker_at(&self, name: &str, address: std::net::SocketAddr) -> Process {
-        let manifest = self.manifest_at(&format!("{name}.yaml"), &address.ip().to_string(), address.port());
-        self.worker_of(name, &manifest)
+    pub(crate) fn worker_at(&self, name: &str, address: std::net::SocketAddr) -> Process {
+        self.worker_of(name, (&address.ip().to_string(), address.port()))
     }
 
-    fn worker_of(&self, name: &str, manifest: &std::path::Path) -> Process {
+    fn worker_of(&self, name: &str, address: (&str, u16)) -> Process {
+        let manifest = self.directory.path().join(format!("{name}.yaml"));
+        std::fs::write(&manifest, self.manifest(address)).unwrap();
         let secrets = self.secrets();
         let arguments = [
             "run",
@@ -215,7 +213,7 @@ spec:
         .unwrap()
     }
 
-    pub async fn connect(&self) -> PgConnection {
+    pub(crate) async fn connect(&self) -> PgConnection {
         let (host, port) = &self.address;
         let url = format!(
             "postgres://postgres:{}@{host}:{port}/{}",
@@ -224,7 +222,7 @@ spec:
         PgConnection::connect(&url).await.unwrap()
     }
 
-    pub async fn sink(&self) -> Sink {
+    pub(crate) async fn sink(&self) -> Sink {
         let pipeline = self.pipeline();
         let plans = plan(&pipeline, Wanted::Columns).await.unwrap();
         let secrets = Secrets::from_environment(Some(self.secrets()));
@@ -234,7 +232,7 @@ spec:
     }
 
     /// The stored state of every partition.
-    pub async fn states(&self) -> BTreeMap<Partition, (Option<i64>, PartitionState)> {
+    pub(crate) async fn states(&self) -> BTreeMap<Partition, (Option<i64>, PartitionState)> {
         let positions = self.sink().await.positions().await.unwrap();
         let state = |json: Option<String>| {
             json.map_or_else(PartitionState::default, |json| {
@@ -247,11 +245,11 @@ spec:
             .collect()
     }
 
-    pub async fn records(&self) -> u64 {
+    pub(crate) async fn records(&self) -> u64 {
         self.states().await.values().map(|(_, state)| state.records).sum()
     }
 
-    pub async fn totals(&self) -> Totals {
+    pub(crate) async fn totals(&self) -> Totals {
         let mut totals = Totals::default();
         for (_, state) in self.states().await.values() {
             totals += state.audit.totals();
@@ -260,7 +258,7 @@ spec:
     }
 
     /// Waits until so many records are stored or dead-lettered.
-    pub async fn stored(&self, count: u64) {
+    pub(crate) async fn stored(&self, count: u64) {
         let at_least = async || {
             let records = self.records().await;
             if records >= count {
@@ -273,7 +271,7 @@ spec:
     }
 
     /// The rows that the tables must hold: the stream's first `count` events.
-    pub fn expected(&self, count: u64) -> (Vec<Row>, Vec<Row>) {
+    pub(crate) fn expected(&self, count: u64) -> (Vec<Row>, Vec<Row>) {
         let pipeline = self.pipeline();
         let generator = pipeline.generator.as_ref().unwrap();
         let stream = EventStream::new(generator).unwrap();
@@ -304,7 +302,7 @@ spec:
     }
 
     /// The oracle: every one of the stream's first `count` events is in its table once, and nothing else is.
-    pub async fn assert_exact(&self, count: u64) {
+    pub(crate) async fn assert_exact(&self, count: u64) {
         self.stored(count).await;
         let (plays, likes) = self.expected(count);
         assert_same(
@@ -326,7 +324,7 @@ spec:
     }
 
     /// A key and value of the stream, to be changed by a test.
-    pub fn event(&self, shard: u16, index: u64) -> (Vec<u8>, Vec<u8>) {
+    pub(crate) fn event(&self, shard: u16, index: u64) -> (Vec<u8>, Vec<u8>) {
         let pipeline = self.pipeline();
         let music = Music::load(pipeline.generator.as_ref().unwrap()).unwrap();
         let event = music.event(shard, index).unwrap();

@@ -4,7 +4,7 @@ use api::Partition;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{Connection, Postgres, QUERY_LIMIT, READING, WRITING, classify};
+use super::{BATCH_LIMIT, Connection, Postgres, QUERY_LIMIT, READING, WRITING, classify};
 use crate::sink::sql::storable_text;
 use crate::sink::{Advance, Claim, DeadLetter, Lease, SinkError, StoredDeadLetter, StoredPosition};
 
@@ -35,6 +35,9 @@ pub(super) const TABLES: [(&str, &str); 3] = [
          loaded_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (pipeline, name)",
     ),
 ];
+
+/// Dead letters of one statement, so that its size stays bounded by that of some messages.
+const LETTERS_AT_ONCE: usize = 500;
 
 impl Postgres {
     /// Takes over a partition.
@@ -81,26 +84,25 @@ impl Postgres {
                            WHERE datname = current_database() AND usename = current_user \
                            AND application_name LIKE $1 || ':%' \
                            AND split_part(application_name, ':', 3)::bigint < $2";
-        const NO_RIGHT: &str = "42501";
         let tag = self.session_tag(partition);
         let end = async |connection: &mut Connection| {
             let query = sqlx::query_scalar(SQL).bind(&tag).bind(epoch);
-            Connection::within(QUERY_LIMIT, query.fetch_one(connection.live())).await
+            match Connection::within(QUERY_LIMIT, query.fetch_one(connection.live())).await {
+                Ok(ended) => Ok(Some(ended)),
+                Err(error) if classify::is_forbidden(&error) => Ok(None),
+                Err(error) => Err(error),
+            }
         };
         let context = || format!("ending sessions that still write {partition}");
-        match self.work::<i64>(WRITING, context, end).await {
-            Ok(0) => Ok(()),
-            Ok(ended) => {
-                tracing::info!(%partition, ended, "ended database sessions of an earlier owner");
-                Ok(())
-            }
+        match self.work::<Option<i64>>(WRITING, context, end).await? {
+            Some(0) => {}
+            Some(ended) => tracing::info!(%partition, ended, "ended database sessions of an earlier owner"),
             // Then a frozen predecessor keeps its locks until the server's own time limits end it.
-            Err(error) if error.problem.contains(NO_RIGHT) => {
-                tracing::warn!(%partition, %error, "cannot end database sessions of an earlier owner");
-                Ok(())
+            None => {
+                tracing::warn!(%partition, "the sink's user may not end its own earlier database sessions")
             }
-            Err(error) => Err(error),
         }
+        Ok(())
     }
 
     /// Moves the partition if it is where the batch began and the lease is the current one.
@@ -140,36 +142,23 @@ impl Postgres {
              $9::text[], $10::text[]) ON CONFLICT DO NOTHING",
             self.qualified(DEAD_LETTERS)
         );
-        let query = sqlx::query(AssertSqlSafe(sql))
-            .bind(self.pipeline.as_str())
-            .bind(&*partition.topic)
-            .bind(partition.number)
-            .bind(letters.iter().map(|letter| letter.offset).collect::<Vec<_>>())
-            .bind(letters.iter().map(DeadLetter::digest).collect::<Vec<_>>())
-            .bind(letters.iter().map(|letter| letter.timestamp).collect::<Vec<_>>())
-            .bind(
-                letters
-                    .iter()
-                    .map(|letter| letter.key.as_deref())
-                    .collect::<Vec<_>>(),
-            )
-            .bind(
-                letters
-                    .iter()
-                    .map(|letter| letter.value.as_deref())
-                    .collect::<Vec<_>>(),
-            )
-            .bind(letters.iter().map(|letter| letter.stage).collect::<Vec<_>>())
-            .bind(
-                letters
-                    .iter()
-                    .map(|letter| storable_text(&letter.error))
-                    .collect::<Vec<_>>(),
-            );
-        Connection::within(super::BATCH_LIMIT, query.execute(connection.live()))
-            .await
-            .map(drop)
-            .map_err(|error| classify::other(format!("storing dead letters of {partition}"), error))
+        for letters in letters.chunks(LETTERS_AT_ONCE) {
+            let query = sqlx::query(AssertSqlSafe(sql.as_str()))
+                .bind(self.pipeline.as_str())
+                .bind(&*partition.topic)
+                .bind(partition.number)
+                .bind(column(letters, |letter| letter.offset))
+                .bind(column(letters, DeadLetter::digest))
+                .bind(column(letters, |letter| letter.timestamp))
+                .bind(column(letters, |letter| letter.key.as_deref()))
+                .bind(column(letters, |letter| letter.value.as_deref()))
+                .bind(column(letters, |letter| letter.stage))
+                .bind(column(letters, |letter| storable_text(&letter.error)));
+            Connection::within(BATCH_LIMIT, query.execute(connection.live()))
+                .await
+                .map_err(|error| classify::other(format!("storing dead letters of {partition}"), error))?;
+        }
+        Ok(())
     }
 
     /// All partitions of this pipeline, sorted.
@@ -244,6 +233,11 @@ impl Postgres {
         connection.keep();
         Ok(done)
     }
+}
+
+/// One value of each letter: a column of the rows to be stored.
+fn column<'a, T>(letters: &'a [DeadLetter], value: impl Fn(&'a DeadLetter) -> T) -> Vec<T> {
+    letters.iter().map(value).collect()
 }
 
 fn position(row: &PgRow) -> Result<StoredPosition, sqlx::Error> {

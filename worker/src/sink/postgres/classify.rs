@@ -77,6 +77,11 @@ pub(super) fn committing(context: impl Into<String>, error: sqlx::Error) -> Sink
     error
 }
 
+/// Whether the user lacks a right.
+pub(super) fn is_forbidden(error: &sqlx::Error) -> bool {
+    database_error(error).is_some_and(|error| error.code() == "42501")
+}
+
 /// Whether the connection is of no more use, whatever was sent over it.
 pub(super) fn is_lost_connection(error: &sqlx::Error) -> bool {
     match error {

@@ -16,14 +16,14 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{classify, wire};
+use super::{QUERY_LIMIT, classify, wire};
 use crate::sink::{SinkError, SinkErrorKind};
 
 /// Longest time for connecting and authenticating.
 const CONNECT_LIMIT: Duration = Duration::from_secs(15);
 /// How much longer than the server is allowed to work on a statement its answer is waited for: after that the
 /// server or the way to it is gone. There is no other sign of a connection on which nothing comes back.
-const ANSWER_MARGIN: Duration = Duration::from_secs(15);
+const ANSWER_MARGIN: Duration = Duration::from_secs(10);
 
 /// Where connections come from.
 pub(super) struct Connections {
@@ -62,12 +62,11 @@ impl Connections {
     pub(super) async fn open(
         self: &Arc<Self>,
         opening: &str,
-        limit: Duration,
         context: impl Fn() -> String,
     ) -> Result<Connection, SinkError> {
         loop {
             let mut connection = self.acquire(&context).await?;
-            match connection.run(opening, limit).await {
+            match connection.run(opening, QUERY_LIMIT).await {
                 Ok(()) => return Ok(connection),
                 // If one idle connection is dead, the others of that time are too.
                 Err(error) if connection.reused && classify::is_lost_connection(&error) => {
@@ -171,6 +170,9 @@ fn options(sink: &PostgresSink, name: &str, secrets: &Secrets) -> Result<PgConne
         .application_name(&format!("streampipeline {name}"))
         // PgBouncer refuses connections that ask for it; the server's own default prints numbers exactly too.
         .extra_float_digits(None)
+        // A pooler that lends a session for one transaction may lend another one for the next: statements that are
+        // prepared by name would be missing there, or be there already.
+        .statement_cache_capacity(0)
         .disable_statement_logging();
     Ok(match sink.tls {
         TlsMode::Disable => options.ssl_mode(PgSslMode::Disable),

@@ -30,11 +30,11 @@ pub use transaction::Transaction;
 
 /// Begins a transaction that writes. Writing is not asked for in so many words: a standby, or a server that went
 /// read-only because its disk is full, then says so ("25006") when it is tried, and not that it lacks a feature.
-const WRITING: &str = "BEGIN";
+const WRITING: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 /// Begins a transaction that cannot write.
-const READING: &str = "BEGIN READ ONLY";
+const READING: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY";
 /// Longest time that the server may work on one statement of a batch, or wait for the next bytes of its rows.
-const BATCH_LIMIT: Duration = Duration::from_mins(2);
+const BATCH_LIMIT: Duration = Duration::from_mins(1);
 /// The same for creating tables and indexes and for loading references.
 const PREPARE_LIMIT: Duration = Duration::from_mins(30);
 /// The same for a report, and for the product's own small statements.
@@ -105,9 +105,7 @@ impl Postgres {
         limit: Duration,
         context: impl Fn() -> String,
     ) -> Result<Connection, SinkError> {
-        self.connections
-            .open(&Self::opening(begin, limit), limit, context)
-            .await
+        self.connections.open(&Self::opening(begin, limit), context).await
     }
 
     async fn end_work(

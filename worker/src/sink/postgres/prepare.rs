@@ -33,7 +33,7 @@ impl Postgres {
             Self::opening(WRITING, PREPARE_LIMIT),
             lock.cast_signed()
         );
-        self.connections.open(&opening, PREPARE_LIMIT, context).await
+        self.connections.open(&opening, context).await
     }
 
     /// Makes the product's own tables. They are looked for first, because `CREATE TABLE IF NOT EXISTS` needs the

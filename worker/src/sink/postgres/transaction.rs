@@ -1,6 +1,6 @@
 //! One batch's transaction.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -30,8 +30,8 @@ pub struct Transaction {
     staged: HashMap<usize, bool>,
     /// Since a rollback to a savepoint it is not known what staging tables hold.
     rolled_back: bool,
-    /// Append tables whose columns' types were looked at while this transaction holds a lock on them.
-    looked_at: HashSet<usize>,
+    /// Tables that rows were copied into without a staging table.
+    copied: BTreeSet<usize>,
 }
 
 impl Transaction {
@@ -44,7 +44,7 @@ impl Transaction {
             lease.epoch
         );
         let context = || format!("beginning a batch of {}", lease.partition);
-        let connection = sink.connections.open(&opening, BATCH_LIMIT, context).await?;
+        let connection = sink.connections.open(&opening, context).await?;
         Ok(Self {
             sink,
             connection,
@@ -52,7 +52,7 @@ impl Transaction {
             fresh: true,
             staged: HashMap::new(),
             rolled_back: false,
-            looked_at: HashSet::new(),
+            copied: BTreeSet::new(),
         })
     }
 
@@ -72,8 +72,6 @@ impl Transaction {
         self.fresh = true;
         self.staged.clear();
         self.rolled_back = true;
-        // The locks that kept the types from changing are gone too.
-        self.looked_at.clear();
         let result = self
             .connection
             .run("ROLLBACK TO SAVEPOINT part", BATCH_LIMIT)
@@ -98,7 +96,8 @@ impl Transaction {
         match staging::insert(&sink.schema, layout) {
             None => {
                 self.copy(&sink.qualified(&layout.name), layout, rows).await?;
-                self.look_at_types(table, layout).await
+                self.copied.insert(table);
+                Ok(())
             }
             Some(insert) => {
                 self.empty_stage(table, layout).await?;
@@ -123,6 +122,7 @@ impl Transaction {
     /// Moves the partition and commits.
     pub async fn commit(mut self, advance: &Advance) -> Result<(), SinkError> {
         let context = self.context("committing");
+        self.look_at_types().await?;
         // Last, because it locks the row that a successor's claim needs.
         let moved = self
             .sink
@@ -167,33 +167,33 @@ impl Transaction {
 
     /// A binary COPY writes eight bytes into any column of eight bytes: were `bigint` changed to `double precision`
     /// since the sink was prepared, nothing would complain and the numbers would be others. So the types are read
-    /// again, under the lock that the COPY took, which keeps them from changing until the transaction ends.
-    async fn look_at_types(&mut self, table: usize, layout: &Layout) -> Result<(), SinkError> {
-        if self.looked_at.contains(&table) {
-            return Ok(());
-        }
+    /// again before the commit. They cannot change any more: the COPY took a lock that keeps them.
+    async fn look_at_types(&mut self) -> Result<(), SinkError> {
         let sink = Arc::clone(&self.sink);
         let dialect = PostgresDialect { schema: &sink.schema };
-        let columns = sink
-            .column_types(&mut self.connection, &layout.name)
-            .await
-            .map_err(|error| writing(layout, error))?;
-        for (index, column) in layout.columns.iter().enumerate() {
-            let wanted = dialect.type_name(layout, index);
-            let found = columns.get(&column.name).map_or("absent", String::as_str);
-            if !dialect.accepts(found, &wanted) {
-                let problem = format!(
-                    "column {} has become {found} and would be written as {wanted}: run prepare again (it says what \
-                     would do), then restart the workers",
-                    column.name
-                );
-                return Err(SinkError::refused(
-                    format!("writing table {}", layout.name),
-                    problem,
-                ));
+        for layout in self.copied.iter().filter_map(|table| sink.tables.get(*table)) {
+            let columns = sink
+                .column_types(&mut self.connection, &layout.name)
+                .await
+                .map_err(|error| {
+                    classify::other(format!("reading the columns of table {}", layout.name), error)
+                })?;
+            for (index, column) in layout.columns.iter().enumerate() {
+                let wanted = dialect.type_name(layout, index);
+                let found = columns.get(&column.name).map_or("absent", String::as_str);
+                if !dialect.accepts(found, &wanted) {
+                    let problem = format!(
+                        "column {} has become {found} and would be written as {wanted}: run prepare again (it says \
+                         what would do), then restart the workers",
+                        column.name
+                    );
+                    return Err(SinkError::refused(
+                        format!("writing table {}", layout.name),
+                        problem,
+                    ));
+                }
             }
         }
-        self.looked_at.insert(table);
         Ok(())
     }
 

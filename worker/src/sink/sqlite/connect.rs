@@ -17,6 +17,10 @@ use crate::sink::SinkError;
 /// How long another process's write lock is waited for.
 const LOCK_LIMIT: Duration = Duration::from_secs(30);
 
+/// Memory for pages while writing (SQLite counts negative numbers in KiB). Its own default of 2 MB is soon too little
+/// for a table whose keys come in no order, and every row then costs a read.
+const CACHE: &str = "-65536";
+
 /// The place of one connection, open or not.
 #[derive(Debug)]
 pub(super) struct Slot {
@@ -34,7 +38,7 @@ pub(super) struct Connection {
 impl Slot {
     pub(super) fn writer(path: &Path) -> Self {
         Self {
-            options: options(path),
+            options: options(path).pragma("cache_size", CACHE),
             live: Arc::default(),
         }
     }
