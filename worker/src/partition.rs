@@ -205,10 +205,10 @@ impl PartitionTask {
                 let partition = &self.partition;
                 match failure {
                     Ok(error) => {
-                        tracing::warn!(%partition, %error, "asking Kafka where the log begins and ends")
+                        tracing::warn!(%partition, %error, "asking Kafka where the log begins and ends");
                     }
                     Err(error) => {
-                        tracing::error!(%partition, %error, "asking Kafka where the log begins and ends")
+                        tracing::error!(%partition, %error, "asking Kafka where the log begins and ends");
                     }
                 }
             }

@@ -103,15 +103,15 @@ mod tests {
     use super::*;
     use crate::state::Fingerprint;
 
-    fn stored(last: i64) -> Option<PartitionState> {
-        Some(PartitionState {
+    fn stored(last: i64) -> PartitionState {
+        PartitionState {
             whole: true,
             last: Some(Fingerprint {
                 offset: last,
                 digest: String::new(),
             }),
             ..PartitionState::default()
-        })
+        }
     }
 
     #[test]
@@ -124,18 +124,18 @@ mod tests {
         let headless = begin(None, None, marks(40, 90), StartFrom::Earliest);
         assert_eq!((headless.offset, headless.state.whole), (40, false));
 
-        let resumed = begin(Some(50), stored(49), marks(0, 90), StartFrom::Latest);
+        let resumed = begin(Some(50), Some(stored(49)), marks(0, 90), StartFrom::Latest);
         assert_eq!(
             (resumed.offset, resumed.verify, resumed.state.gaps.len()),
             (50, true, 0)
         );
-        let at_end = begin(Some(90), stored(88), marks(88, 90), StartFrom::Earliest);
+        let at_end = begin(Some(90), Some(stored(88)), marks(88, 90), StartFrom::Earliest);
         assert_eq!(
             (at_end.offset, at_end.verify),
             (90, true),
             "a transaction marker may stand last"
         );
-        let unverifiable = begin(Some(50), stored(49), marks(50, 90), StartFrom::Earliest);
+        let unverifiable = begin(Some(50), Some(stored(49)), marks(50, 90), StartFrom::Earliest);
         assert_eq!((unverifiable.offset, unverifiable.verify), (50, false));
     }
 

@@ -110,6 +110,7 @@ impl Records {
     }
 
     /// All records in the order of their offsets.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Record<'_>> {
         self.entries.iter().map(|entry| self.record(entry))
     }

@@ -26,7 +26,7 @@ use crate::sink::{Sink, SinkError};
 use crate::sql::{Clock, PlanError, Plans};
 
 /// Longest that the consumer's loop may take for one turn; a commit to a broker that is away takes up to a minute.
-const MAX_TURN: Duration = Duration::from_secs(120);
+const MAX_TURN: Duration = Duration::from_mins(2);
 
 /// What a worker needs from the process that it runs in.
 #[derive(Debug)]
@@ -217,9 +217,11 @@ fn consumer_config(pipeline: &Pipeline, secrets: &Secrets, name: &str) -> Result
         .set("heartbeat.interval.ms", "2000")
         // Added partitions and topics made again are noticed within this.
         .set("topic.metadata.refresh.interval.ms", "5000")
-        .set("queued.max.messages.kbytes", "32768")
+        // What is fetched ahead. By default a full queue is looked at again only after a second.
+        .set("queued.max.messages.kbytes", "16384")
+        .set("fetch.queue.backoff.ms", "5")
         .set("fetch.message.max.bytes", "1048576")
-        .set("fetch.wait.max.ms", "100");
+        .set("fetch.wait.max.ms", "50");
     Ok(config)
 }
 

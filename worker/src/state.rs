@@ -1,6 +1,7 @@
 //! What is stored with a partition's offset: everything that must be exactly as true as the rows are.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -84,12 +85,11 @@ impl Fingerprint {
             hash.update(part.map_or(-1, |part| part.len() as i64).to_be_bytes());
             hash.update(part.unwrap_or_default());
         }
-        let digest = hash
-            .finalize()
-            .iter()
-            .take(16)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let mut digest = String::with_capacity(32);
+        for byte in hash.finalize().iter().take(16) {
+            // Writing to a string cannot fail.
+            let _ = write!(digest, "{byte:02x}");
+        }
         Self {
             offset: record.offset,
             digest,

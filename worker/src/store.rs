@@ -225,7 +225,9 @@ impl PartitionWriter {
         self.next = end;
         self.state = state;
         self.halt.add(range.len() as u64, part.letters.len() as u64);
-        part.stored.waiting = started.elapsed().saturating_sub(part.stored.computing - computed);
+        part.stored.waiting = started
+            .elapsed()
+            .saturating_sub(part.stored.computing.saturating_sub(computed));
         part.stored.records = range.len() as u64;
         stored.add(&part.stored);
         Ok(())
@@ -270,14 +272,13 @@ impl PartitionWriter {
             if rows.is_empty() {
                 continue;
             }
-            let transformed = match first.take() {
-                Some(first) => first,
-                None => {
-                    let started = Instant::now();
-                    let transformed = self.transform(part.decoded, rows.clone()).await;
-                    part.stored.computing += started.elapsed();
-                    transformed
-                }
+            let transformed = if let Some(first) = first.take() {
+                first
+            } else {
+                let started = Instant::now();
+                let transformed = self.transform(part.decoded, rows.clone()).await;
+                part.stored.computing += started.elapsed();
+                transformed
             };
             let problem = match transformed {
                 Ok(tables) => {

@@ -150,7 +150,7 @@ async fn scaling_up_and_down_under_load_is_exact() {
     let bed = Bed::new("scaled", kafka, postgres).await;
     bed.prepare().await;
     let count = 40_000;
-    let (_, ()) = tokio::join!(bed.produce_at(count, Some(4_000.0)), async {
+    let ((), ()) = tokio::join!(bed.produce_at(count, Some(4_000.0)), async {
         let mut workers = Vec::new();
         for step in 0..4 {
             workers.push(bed.worker(&format!("worker-{step}")));

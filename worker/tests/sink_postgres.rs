@@ -25,6 +25,8 @@ use testbed::{Cut, Postgres, Proxy, eventually};
 use worker::sink::{Sink, SinkError, SinkErrorKind, postgres};
 
 const SOON: Duration = Duration::from_secs(20);
+/// Shorter than the limits by which the server itself ends a session that does nothing.
+const BEFORE_ANY_LIMIT: Duration = Duration::from_secs(12);
 
 promises! {
     Database::new();
@@ -35,6 +37,7 @@ promises! {
     upsert_keeps_the_latest,
     upsert_without_values_keeps_one,
     merge_adds_up_and_compares,
+    merge_adds_each_part_once,
     a_sum_that_overflows_is_the_rows_fault,
     partitions_merge_into_the_same_rows,
     a_bad_row_is_undone_alone,
@@ -93,7 +96,11 @@ async fn a_claim_frees_the_locks_of_a_frozen_owner() {
     let successor = home.sink("music", vec![plays(write)]).await;
     let new = claim(&successor, 0).await.lease;
     let mut writing = successor.begin(&new).await.unwrap();
-    let unlocked = tokio::time::timeout(SOON, writing.write(0, &[play_rows(&[play(1, "new", 10)])])).await;
+    let unlocked = tokio::time::timeout(
+        BEFORE_ANY_LIMIT,
+        writing.write(0, &[play_rows(&[play(1, "new", 10)])]),
+    )
+    .await;
     unlocked.expect("the frozen owner's row locks are gone").unwrap();
     writing.commit(&advance(None, 1)).await.unwrap();
     untouched.commit(&advance(None, 1)).await.unwrap();
@@ -112,8 +119,8 @@ async fn a_claim_frees_the_locks_of_a_frozen_owner() {
     );
 }
 
-/// The same when it is frozen while sending rows, where no statement of it can be cancelled by an idle limit.
-#[tokio::test]
+/// The same when it is frozen while sending rows: no limit of the server's for idle sessions ends that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_claim_ends_a_copy_that_never_goes_on() {
     let home = Database::new().await;
     let key = names(&["id"]);
@@ -130,15 +137,26 @@ async fn a_claim_ends_a_copy_that_never_goes_on() {
         .write(0, &[play_rows(&[play(1, "old", 1)])])
         .await
         .unwrap();
-    transaction.savepoint().await.unwrap();
-    proxy.block_only(testbed::Direction::ToServer);
-    let many: Vec<_> = (0..200_000).map(|id| play(id, "frozen", 1)).collect();
+    let many: Vec<_> = (0..500_000).map(|id| play(id, "frozen", 1)).collect();
     let stuck = tokio::spawn(async move { transaction.write(0, &[play_rows(&many)]).await });
+    let mut watch = home.connect().await;
+    let copying = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'COPY%' \
+                   AND state = 'active'";
+    eventually(SOON, async || {
+        let row = sqlx::query(copying).fetch_one(&mut watch).await.unwrap();
+        row.get::<i64, _>(0) == 1
+    })
+    .await
+    .unwrap();
+    proxy.block_only(testbed::Direction::ToServer);
 
     let successor = home.sink("music", vec![plays(Write::InsertOnce { key })]).await;
-    tokio::time::timeout(SOON, store(&successor, &[play_rows(&[play(1, "new", 10)])]))
-        .await
-        .unwrap();
+    tokio::time::timeout(
+        BEFORE_ANY_LIMIT,
+        store(&successor, &[play_rows(&[play(1, "new", 10)])]),
+    )
+    .await
+    .expect("the session of the frozen owner is ended");
     assert_eq!(rows(&successor, "SELECT * FROM plays").await, ["1|new|10"]);
     proxy.unblock();
     let error = stuck.await.unwrap().unwrap_err();
@@ -245,6 +263,22 @@ async fn a_restarted_server_is_found_again() {
         .commit(&advance(Some(2), 3))
         .await
         .unwrap();
+}
+
+/// Connections stay, answers do not come: readiness must not wait for as long as a batch would.
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_told_from_one_that_is_slow() {
+    let mut server = Postgres::start().await.unwrap();
+    let sink = open(&settings(&server, "postgres"), server.password(), vec![])
+        .await
+        .unwrap();
+    sink.ping().await.unwrap();
+    server.freeze().await.unwrap();
+    let error = sink.ping().await.unwrap_err();
+    assert_eq!(error.kind, SinkErrorKind::Unavailable, "{error}");
+    assert!(error.to_string().ends_with("no answer within 5 s"), "{error}");
+    server.thaw().unwrap();
+    eventually(SOON, async || sink.ping().await).await.unwrap();
 }
 
 // ---- a server that refuses

@@ -68,6 +68,7 @@ promises! {
     upsert_keeps_the_latest,
     upsert_without_values_keeps_one,
     merge_adds_up_and_compares,
+    merge_adds_each_part_once,
     a_sum_that_overflows_is_the_rows_fault,
     partitions_merge_into_the_same_rows,
     a_bad_row_is_undone_alone,

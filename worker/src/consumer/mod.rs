@@ -36,7 +36,7 @@ pub(crate) use assignment::{Batch, Budget, Input};
 pub(crate) use context::Context;
 
 /// Memory of all records between Kafka and the sink.
-const MEMORY_BUDGET: usize = 96 * 1024 * 1024;
+const MEMORY_BUDGET: usize = 40 * 1024 * 1024;
 
 /// Longest that revoked partitions may take to store what they have begun. Far below
 /// `max.poll.interval.ms`, at which the group would go on without us.

@@ -157,7 +157,7 @@ impl Column {
             Values::Double(values) => values.push(0.0),
             Values::Text(text) => text.push(""),
             Values::List { ends, .. } | Values::Map { ends, .. } => {
-                ends.push(ends.last().copied().unwrap_or(0))
+                ends.push(ends.last().copied().unwrap_or(0));
             }
             Values::Struct(fields) => fields.iter_mut().for_each(|(_, column)| column.push_null()),
         }

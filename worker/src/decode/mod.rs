@@ -83,9 +83,9 @@ impl Decoder {
             match decode_value(record.value, &mut columns, rows.len()) {
                 Ok(()) => rows.push(index as u32),
                 Err(reason) => {
-                    columns
-                        .iter_mut()
-                        .for_each(|(_, column)| column.truncate(rows.len()));
+                    for (_, column) in &mut columns {
+                        column.truncate(rows.len());
+                    }
                     rejected.push((index as u32, reason));
                 }
             }
@@ -196,7 +196,7 @@ fn decode_value(value: Option<&[u8]>, columns: &mut [(String, Column)], row: usi
         .map_err(|error| describe(&error))
 }
 
-/// serde_json's message without its "at line 1": records are one line.
+/// `serde_json`'s message without its "at line 1": records are one line.
 fn describe(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let message = message

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// `now()`: the instant at which the batch is processed, as a UTC timestamp without zone like every other
-/// instant of a pipeline. DataFusion's own is folded into the plan, which is made only once.
+/// instant of a pipeline. `DataFusion`'s own is folded into the plan, which is made only once.
 pub(super) fn now(clock: Clock) -> ScalarUDF {
     ScalarUDF::from(Now {
         clock: NamedClock(clock),

@@ -35,7 +35,7 @@ pub use functions::Clock;
 const MEMORY_LIMIT: usize = 128 * 1024 * 1024;
 
 /// Longest that one batch's queries may take.
-const TIME_LIMIT: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_mins(1);
 
 /// Why a table's SQL is refused.
 #[derive(Debug, thiserror::Error)]
@@ -326,7 +326,7 @@ fn sql_error(path: &str, error: &DataFusionError) -> PlanError {
     }
 }
 
-/// DataFusion's message without its backtrace and prefixes.
+/// `DataFusion`'s message without its backtrace and prefixes.
 fn brief(error: &DataFusionError) -> String {
     let message = match error.find_root() {
         DataFusionError::SQL(error, _) => error.to_string(),

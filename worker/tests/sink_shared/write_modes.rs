@@ -236,6 +236,34 @@ pub(crate) async fn merge_adds_up_and_compares(home: &impl Home) {
     );
 }
 
+/// Several parts of one transaction are merged one by one, and one that was undone not at all.
+pub(crate) async fn merge_adds_each_part_once(home: &impl Home) {
+    let write = Write::Merge {
+        key: names(&["id", "name"]),
+        columns: vec![MergeColumn {
+            name: "amount".to_owned(),
+            function: MergeFunction::Sum,
+        }],
+    };
+    let sink = prepared(home, vec![plays(write)]).await;
+    let lease = claim(&sink, 0).await.lease;
+    let mut transaction = sink.begin(&lease).await.unwrap();
+    let part = |amount| [play_rows(&[play(1, "a", amount)])];
+    transaction.write(0, &part(1)).await.unwrap();
+    transaction.write(0, &part(10)).await.unwrap();
+    transaction.savepoint().await.unwrap();
+    transaction.write(0, &part(100)).await.unwrap();
+    transaction.rollback_to_savepoint().await.unwrap();
+    transaction.write(0, &part(1_000)).await.unwrap();
+    transaction.savepoint().await.unwrap();
+    transaction.write(0, &part(10_000)).await.unwrap();
+    transaction.commit(&advance(None, 5)).await.unwrap();
+    let mut transaction = sink.begin(&lease).await.unwrap();
+    transaction.write(0, &part(100_000)).await.unwrap();
+    transaction.commit(&advance(Some(5), 6)).await.unwrap();
+    assert_eq!(rows(&sink, ALL_PLAYS).await, ["1|a|111011"]);
+}
+
 pub(crate) async fn a_sum_that_overflows_is_the_rows_fault(home: &impl Home) {
     let write = Write::Merge {
         key: names(&["id", "name"]),

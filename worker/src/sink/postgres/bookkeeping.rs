@@ -99,7 +99,7 @@ impl Postgres {
             Some(ended) => tracing::info!(%partition, ended, "ended database sessions of an earlier owner"),
             // Then a frozen predecessor keeps its locks until the server's own time limits end it.
             None => {
-                tracing::warn!(%partition, "the sink's user may not end its own earlier database sessions")
+                tracing::warn!(%partition, "the sink's user may not end its own earlier database sessions");
             }
         }
         Ok(())

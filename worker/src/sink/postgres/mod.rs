@@ -42,7 +42,7 @@ const QUERY_LIMIT: Duration = Duration::from_secs(30);
 /// Longest wait for a lock: for a table that is being altered, or a row that another partition is merging.
 const LOCK_LIMIT: Duration = Duration::from_secs(30);
 /// The server ends a transaction whose client has been silent for so long between statements.
-const IDLE_LIMIT: Duration = Duration::from_secs(15);
+const IDLE_LIMIT: Duration = Duration::from_secs(30);
 
 /// A `PostgreSQL` database with a pipeline's tables.
 #[derive(Debug)]

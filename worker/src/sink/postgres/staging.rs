@@ -121,3 +121,88 @@ fn combine(merge: &MergeColumn) -> String {
         MergeFunction::Max => format!("{name} = greatest({stored}, {new})"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use api::{Table, TableName};
+    use arrow::datatypes::{DataType, Field, Schema};
+
+    use super::*;
+    use crate::sink::TableDefinition;
+
+    fn layout(fields: &[(&str, DataType)], write: Write) -> Layout {
+        let fields: Vec<Field> = fields
+            .iter()
+            .map(|(name, data_type)| Field::new(*name, data_type.clone(), true))
+            .collect();
+        let table = Table {
+            name: TableName::new("t").unwrap(),
+            sql: String::new(),
+            write,
+            indexes: vec![],
+        };
+        let schema = Arc::new(Schema::new(fields));
+        Layout::of_table(&TableDefinition { table, schema }).unwrap()
+    }
+
+    fn key() -> Vec<String> {
+        vec!["b".to_owned(), "a".to_owned()]
+    }
+
+    /// Transactions that touch the same rows in different orders would deadlock.
+    #[test]
+    fn rows_are_inserted_in_the_keys_order() {
+        let fields = [
+            ("a", DataType::Int32),
+            ("b", DataType::Int32),
+            ("c", DataType::Int64),
+        ];
+        let merge = MergeColumn {
+            name: "c".to_owned(),
+            function: MergeFunction::Sum,
+        };
+        for write in [
+            Write::InsertOnce { key: key() },
+            Write::Upsert {
+                key: key(),
+                latest_by: None,
+            },
+            Write::Upsert {
+                key: key(),
+                latest_by: Some("c".to_owned()),
+            },
+            Write::Merge {
+                key: key(),
+                columns: vec![merge],
+            },
+        ] {
+            let sql = insert("public", &layout(&fields, write)).unwrap();
+            assert!(sql.contains(" ORDER BY \"b\", \"a\""), "{sql}");
+        }
+        assert_eq!(insert("public", &layout(&fields, Write::Append)), None);
+    }
+
+    /// A session may still have the staging table of an earlier manifest.
+    #[test]
+    fn staging_tables_of_different_shapes_have_different_names() {
+        let shapes = [
+            vec![("a", DataType::Int32), ("b", DataType::Int32)],
+            vec![("a", DataType::Int32), ("b", DataType::Int64)],
+            vec![("b", DataType::Int32), ("a", DataType::Int32)],
+            vec![
+                ("a", DataType::Int32),
+                ("b", DataType::Int32),
+                ("c", DataType::Int32),
+            ],
+        ];
+        let mut names: Vec<String> = shapes
+            .iter()
+            .map(|fields| stage_name(&layout(fields, Write::InsertOnce { key: key() })))
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), shapes.len());
+    }
+}

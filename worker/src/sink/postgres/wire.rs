@@ -15,10 +15,13 @@ pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, 
     if options.get_host().starts_with('/') {
         return options.connect().await;
     }
+    let directory = linux::unused_name();
+    // Where a sandbox forbids such sockets, the driver connects itself, and waits.
+    let Ok(listener) = linux::listen(&directory, options.get_port()) else {
+        return options.connect().await;
+    };
     let server = tokio::net::TcpStream::connect((options.get_host(), options.get_port())).await?;
     server.set_nodelay(true)?;
-    let directory = linux::unused_name();
-    let listener = linux::listen(&directory, options.get_port())?;
     // Ends when either side does: when the connection is dropped or the server is gone.
     tokio::spawn(linux::relay(listener, server));
     options.clone().socket(directory).connect().await
@@ -67,7 +70,7 @@ mod linux {
         loop {
             let (driver, _) = listener.accept().await?;
             let peer = driver.peer_cred()?.pid();
-            if peer.is_some_and(|pid| pid.unsigned_abs() == std::process::id()) {
+            if peer.is_none_or(|pid| pid.unsigned_abs() == std::process::id()) {
                 return Ok(driver);
             }
         }

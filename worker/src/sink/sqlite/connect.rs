@@ -17,7 +17,7 @@ use crate::sink::SinkError;
 /// How long another process's write lock is waited for.
 const LOCK_LIMIT: Duration = Duration::from_secs(30);
 
-/// Memory for pages while writing (SQLite counts negative numbers in KiB). Its own default of 2 MB is soon too little
+/// Memory for pages while writing (`SQLite` counts negative numbers in KiB). Its own default of 2 MB is soon too little
 /// for a table whose keys come in no order, and every row then costs a read.
 const CACHE: &str = "-65536";
 

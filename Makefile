@@ -1,0 +1,40 @@
+# What a person does with a checkout. `make` alone lists it.
+
+CARGO ?= cargo
+STREAMPIPELINE = $(CARGO) run --locked --quiet --package cli --bin streampipeline --
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint deny generate bench
+
+help: ## List what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Run the pipeline music for a minute: embedded broker, SQLite, live view, audit, reports
+	$(CARGO) build --locked --package cli
+	$(STREAMPIPELINE) up --file deploy/pipelines/music.yaml --for 60s
+
+test: ## Run every test, against real Kafka and PostgreSQL (fetched once; needs a JDK and Maven)
+	$(CARGO) test --locked --workspace
+
+lint: deny ## Check format, lints, licences and dependencies
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+
+# Not everyone has cargo-deny; CI does, so nothing slips through.
+deny:
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		$(CARGO) deny --locked --offline check bans licenses sources; \
+	else \
+		echo "cargo-deny is not installed (cargo install cargo-deny): licences and dependencies are not checked"; \
+	fi
+
+generate: ## Write what is generated from code: the custom resource definition and docs/cli.md
+	$(CARGO) build --locked --package cli
+	mkdir -p deploy/crd docs
+	$(STREAMPIPELINE) crd > deploy/crd/streampipelines.yaml.new
+	$(STREAMPIPELINE) help-markdown > docs/cli.md.new
+	mv deploy/crd/streampipelines.yaml.new deploy/crd/streampipelines.yaml
+	mv docs/cli.md.new docs/cli.md
+
+bench: ## Measure speed next to the named baselines; the table goes into docs/benchmarks.md
+	bench/run

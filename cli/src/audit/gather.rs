@@ -1,0 +1,267 @@
+//! Collects the evidence: sink first, then the generator's checkpoints, then the topics.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::{Partition, Pipeline, StartFrom};
+use kafka::checkpoint::Checkpoint;
+use kafka::lag::{LagError, LagReader, PartitionLag};
+use rdkafka::ClientConfig;
+use worker::sink::Sink;
+use worker::state::PartitionState;
+
+use super::judge::{Evidence, Look, Produced, Tail, Verdict, judge};
+use super::tail::{self, Stretch};
+use crate::error::CliError;
+
+/// For each question to Kafka.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between two looks: a transaction that is being committed is visible everywhere by then.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
+
+/// What is asked of Kafka.
+#[derive(Debug, Clone)]
+pub(crate) enum KafkaAccess {
+    /// Nothing: only the sink is looked at.
+    None,
+    /// The topics, and the generator's checkpoints.
+    Checkpoints(ClientConfig),
+    /// The topics; the generator of this process has produced so many records.
+    Embedded(ClientConfig, u64),
+}
+
+/// Looks at everything and judges it. What seems missing is looked at twice.
+pub(crate) async fn examine(
+    pipeline: &Pipeline,
+    sink: &Sink,
+    access: &KafkaAccess,
+) -> Result<Verdict, CliError> {
+    let verdict = judge(gather(pipeline, sink, access).await?);
+    if verdict.missing() == 0 || matches!(access, KafkaAccess::None) {
+        return Ok(verdict);
+    }
+    tokio::time::sleep(SECOND_LOOK).await;
+    Ok(judge(gather(pipeline, sink, access).await?))
+}
+
+async fn gather(pipeline: &Pipeline, sink: &Sink, access: &KafkaAccess) -> Result<Evidence, CliError> {
+    let mut stored = BTreeMap::new();
+    for position in sink.positions().await? {
+        let state = position.state.as_deref().map(PartitionState::from_json).transpose().map_err(|error| {
+            let partition = &position.partition;
+            CliError::Failed(format!(
+                "the stored state of {partition} cannot be read: {error}; was it written by a newer version?"
+            ))
+        })?;
+        stored.insert(
+            position.partition,
+            (position.next_offset, state.unwrap_or_default()),
+        );
+    }
+    let in_kafka = match access {
+        KafkaAccess::None => Ok(InKafka::default()),
+        KafkaAccess::Checkpoints(config) => ask(pipeline, &stored, config, None).await,
+        KafkaAccess::Embedded(config, produced) => ask(pipeline, &stored, config, Some(*produced)).await,
+    };
+    let (InKafka { mut tails, produced }, kafka_problem) = match in_kafka {
+        Ok(in_kafka) if matches!(access, KafkaAccess::None) => {
+            (in_kafka, Some("Kafka was not asked".to_owned()))
+        }
+        Ok(in_kafka) => (in_kafka, None),
+        Err(error) => (
+            InKafka::default(),
+            Some(runtime::report::lines(&error).replace("\n  ", " ")),
+        ),
+    };
+    let mut looks: Vec<Look> = stored
+        .into_iter()
+        .map(|(partition, (_, state))| {
+            let tail = tails.remove(&partition);
+            Look {
+                partition,
+                state: Some(state),
+                tail,
+            }
+        })
+        .collect();
+    looks.extend(tails.into_iter().map(|(partition, tail)| Look {
+        partition,
+        state: None,
+        tail: Some(tail),
+    }));
+    looks.sort_by(|one, other| one.partition.cmp(&other.partition));
+    Ok(Evidence {
+        looks,
+        produced,
+        kafka_problem,
+    })
+}
+
+#[derive(Debug, Default)]
+struct InKafka {
+    tails: BTreeMap<Partition, Tail>,
+    produced: Produced,
+}
+
+type Stored = BTreeMap<Partition, (Option<i64>, PartitionState)>;
+
+async fn ask(
+    pipeline: &Pipeline,
+    stored: &Stored,
+    config: &ClientConfig,
+    total: Option<u64>,
+) -> Result<InKafka, CliError> {
+    let produced = match (total, &pipeline.generator) {
+        (Some(total), _) => Produced::Total(total),
+        (None, None) => Produced::Unknown,
+        (None, Some(generator)) => {
+            let (config, group, topic) = (
+                config.clone(),
+                pipeline.generator_group(),
+                pipeline.generator_shards_topic(),
+            );
+            let shards = blocking(move || checkpoints(config, &group, &topic)).await?;
+            match shards {
+                Some(shards) => Produced::Checkpoints {
+                    topic: generator.topic.to_string(),
+                    shards,
+                },
+                None => Produced::Unknown,
+            }
+        }
+    };
+    let mut tails = BTreeMap::new();
+    for topic in &pipeline.topics {
+        let name: Arc<str> = topic.name.as_str().into();
+        let positions: BTreeMap<i32, Option<i64>> = stored
+            .iter()
+            .filter(|(partition, _)| partition.topic == name)
+            .map(|(partition, (next, _))| (partition.number, *next))
+            .collect();
+        let (config, group, start, asked) = (
+            config.clone(),
+            pipeline.worker_group(),
+            topic.start_from,
+            Arc::clone(&name),
+        );
+        let of_topic = blocking(move || {
+            let lags = LagReader::new(&config, &group)?.read(&asked, PATIENCE)?;
+            let stretches = stretches(&lags, &positions, start);
+            let mut config = config;
+            config.set("group.id", group);
+            tail::read(&config, &asked, &stretches)
+        })
+        .await?;
+        tails.extend(of_topic.into_iter().map(|(number, tail)| {
+            (
+                Partition {
+                    topic: Arc::clone(&name),
+                    number,
+                },
+                tail,
+            )
+        }));
+    }
+    Ok(InKafka { tails, produced })
+}
+
+/// From the stored position to the log's end, by partition; a partition whose end is unknown is left out.
+fn stretches(
+    lags: &[PartitionLag],
+    positions: &BTreeMap<i32, Option<i64>>,
+    start_from: StartFrom,
+) -> BTreeMap<i32, Stretch> {
+    let stretch = |lag: &PartitionLag| {
+        let range = lag.range?;
+        let next = positions.get(&lag.partition).copied().flatten();
+        let from = match (next, start_from) {
+            // Beyond the end: the topic is another one now, and is read from its beginning.
+            (Some(next), _) if next > range.end => range.start,
+            (Some(next), _) => next.max(range.start),
+            (None, StartFrom::Earliest) => range.start,
+            (None, StartFrom::Latest) => range.end,
+        };
+        Some((lag.partition, Stretch { from, to: range.end }))
+    };
+    lags.iter().filter_map(stretch).collect()
+}
+
+/// The checkpoints of the generator's shards; `None` if it has never run.
+fn checkpoints(
+    mut config: ClientConfig,
+    group: &str,
+    topic: &str,
+) -> Result<Option<Vec<(u16, Checkpoint)>>, CliError> {
+    // Else a generator at work would keep us waiting for each of its transactions.
+    config.set("isolation.level", "read_uncommitted");
+    let shards = match LagReader::new(&config, group)?.read(topic, PATIENCE) {
+        Ok(shards) => shards,
+        Err(LagError::TopicMissing { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let decoded = shards.into_iter().filter_map(|shard| {
+        let text = shard.metadata?;
+        let number = u16::try_from(shard.partition).ok()?;
+        Some(match Checkpoint::decode(&text) {
+            Ok(checkpoint) => Ok((number, checkpoint)),
+            Err(error) => Err(CliError::Failed(format!(
+                "the checkpoint of the generator's shard {number}: {error}"
+            ))),
+        })
+    });
+    decoded.collect::<Result<_, _>>().map(Some)
+}
+
+/// Kafka's clients block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, CliError> + Send + 'static,
+) -> Result<T, CliError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| CliError::Failed("stopped while waiting for Kafka".to_owned()))?
+}
+
+#[cfg(test)]
+mod tests {
+    use kafka::lag::Range;
+
+    use super::*;
+
+    #[test]
+    fn what_is_unread_begins_at_the_stored_position() {
+        let lag = |partition, start, end| PartitionLag {
+            partition,
+            range: Some(Range { start, end }),
+            committed: None,
+            metadata: None,
+        };
+        let lags = [
+            lag(0, 0, 100),
+            lag(1, 50, 100),
+            lag(2, 0, 10),
+            lag(3, 20, 30),
+            PartitionLag {
+                range: None,
+                ..lag(4, 0, 0)
+            },
+        ];
+        let positions = BTreeMap::from([(0, Some(40)), (1, Some(40)), (2, Some(40)), (4, Some(1))]);
+        let stretch = |from, to| Stretch { from, to };
+        let expected = [
+            (0, stretch(40, 100)),
+            (1, stretch(50, 100)),
+            (2, stretch(0, 10)),
+            (3, stretch(20, 30)),
+        ];
+        assert_eq!(
+            stretches(&lags, &positions, StartFrom::Earliest),
+            BTreeMap::from(expected)
+        );
+        assert_eq!(
+            stretches(&lags, &positions, StartFrom::Latest).get(&3),
+            Some(&stretch(30, 30))
+        );
+    }
+}

@@ -1,0 +1,75 @@
+//! `streampipeline audit`: what was produced, against what is stored.
+
+mod gather;
+mod judge;
+mod tail;
+mod text;
+
+use clap::Args;
+use runtime::exit::Exit;
+use worker::sink::Sink;
+
+use crate::args::{PipelineArgs, PlaceArgs};
+use crate::error::{CliError, print};
+use crate::style::Style;
+use crate::target::{KafkaChoice, Overrides, SinkChoice, load_existing};
+pub(crate) use gather::{KafkaAccess, examine};
+pub(crate) use judge::Verdict;
+pub(crate) use text::{irregularities, summary};
+
+/// Arguments of `audit`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The generator numbers its records by run, shard and partition; the workers store which numbers they have seen in the \
+transaction that stores the rows. `produced` comes from the generator's checkpoints in Kafka, `unread` from what is in \
+the topics beyond the stored positions. Ranges are half-open: 120..125 are five numbers. A pipeline may run meanwhile.
+
+Exit code 3 says that records are missing or doubled, or that offsets were gone before they could be read.
+
+Examples:
+  streampipeline audit -f deploy/pipelines/music.yaml
+  streampipeline audit -f deploy/pipelines/music.yaml --sink embedded      after `streampipeline up`
+  streampipeline audit -f deploy/pipelines/music.yaml --kafka none         looks at the sink only")]
+pub(crate) struct AuditArgs {
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// Print the findings as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl AuditArgs {
+    pub(crate) async fn run(self) -> Result<Exit, CliError> {
+        // The embedded broker ended with `up`, and the sink of `up` knows nothing of the manifest's.
+        let embedded =
+            self.place.sink.sink == SinkChoice::Embedded && self.place.kafka == KafkaChoice::Manifest;
+        let kafka = match &self.place.kafka {
+            KafkaChoice::Embedded => KafkaChoice::None,
+            _ if embedded => KafkaChoice::None,
+            choice => choice.clone(),
+        };
+        let pipeline = load_existing(
+            &self.pipeline.file,
+            &Overrides::of_place(&kafka, &self.place.sink),
+        )?;
+        let secrets = self.pipeline.secrets();
+        let sink = Sink::open(&pipeline, Vec::new(), &secrets).await?;
+        let access = match kafka {
+            KafkaChoice::None => KafkaAccess::None,
+            _ => KafkaAccess::Checkpoints(kafka::client::client_config(&pipeline.kafka, &secrets, "audit")?),
+        };
+        let verdict = examine(&pipeline, &sink, &access).await?;
+        if self.json {
+            print(&text::json(&verdict))?;
+        } else {
+            print(&text::render(&verdict, Style::of_stdout()))?;
+        }
+        Ok(if verdict.is_clean() {
+            Exit::Success
+        } else {
+            Exit::AuditFailed
+        })
+    }
+}

@@ -1,0 +1,340 @@
+//! Which pipeline a command is about: the manifest with what the command line puts in its place.
+//!
+//! Changes are made to the manifest as it was typed, before it is validated: what is in the way of running here (a
+//! sink of another version, a secret) goes, and what comes is held to the same rules.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use api::crd::{KafkaSpec, LimitSpec, SinkSpec, SqliteSpec};
+use api::{Pipeline, StreamPipeline};
+
+use crate::args::SinkArgs;
+use crate::error::CliError;
+
+/// Folder of what runs without a cluster leave behind, in the current directory.
+pub(crate) const DATA: &str = ".streampipeline";
+
+/// Stands for the embedded broker's address until there is one.
+const NO_ADDRESS_YET: &str = "127.0.0.1:1";
+
+/// Which brokers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum KafkaChoice {
+    /// One in this process.
+    Embedded,
+    /// The manifest's.
+    Manifest,
+    /// None at all.
+    None,
+    /// These, with the manifest's security.
+    Address(String),
+}
+
+/// Which sink.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SinkChoice {
+    /// A SQLite file in the data folder.
+    Embedded,
+    /// The manifest's.
+    Manifest,
+    /// This SQLite file.
+    Sqlite(PathBuf),
+}
+
+/// What the command line puts in place of the manifest's.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Overrides {
+    /// Brokers.
+    pub(crate) kafka: KafkaChoice,
+    /// Sink.
+    pub(crate) sink: SinkChoice,
+    /// Folder of the embedded sink's file.
+    pub(crate) data: PathBuf,
+    /// Constant events a second.
+    pub(crate) rate: Option<f64>,
+    /// Events in all.
+    pub(crate) count: Option<u64>,
+}
+
+impl Overrides {
+    /// The manifest as it is.
+    #[must_use]
+    pub(crate) fn none() -> Self {
+        Self {
+            kafka: KafkaChoice::Manifest,
+            sink: SinkChoice::Manifest,
+            data: DATA.into(),
+            rate: None,
+            count: None,
+        }
+    }
+
+    /// For a command that looks at a pipeline which is there.
+    #[must_use]
+    pub(crate) fn of_place(kafka: &KafkaChoice, sink: &SinkArgs) -> Self {
+        Self {
+            kafka: kafka.clone(),
+            sink: sink.sink.clone(),
+            data: sink.data.clone(),
+            ..Self::none()
+        }
+    }
+}
+
+/// The pipeline of a manifest file.
+pub(crate) fn load(file: &Path, overrides: &Overrides) -> Result<Pipeline, CliError> {
+    let name = file.display();
+    let text =
+        std::fs::read_to_string(file).map_err(CliError::io(format!("cannot read the manifest {name}")))?;
+    let mut resource = api::parse(&text).map_err(|error| CliError::Manifest(format!("{name}: {error}")))?;
+    let directory = file.parent().unwrap_or(Path::new(""));
+    let directory = std::path::absolute(if directory.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        directory
+    })
+    .map_err(CliError::io("cannot find the current directory"))?;
+    anchor(&mut resource, &directory);
+    apply(&mut resource, overrides)?;
+    api::validate(&resource).map_err(|problems| {
+        let lines: Vec<String> = problems
+            .iter()
+            .map(|problem| format!("{name}: {problem}"))
+            .collect();
+        CliError::Manifest(lines.join("\n"))
+    })
+}
+
+/// As [`load`], for a command that reads the sink: the file of an embedded one has to be there already.
+pub(crate) fn load_existing(file: &Path, overrides: &Overrides) -> Result<Pipeline, CliError> {
+    let pipeline = load(file, overrides)?;
+    if let api::Sink::Sqlite(sink) = &pipeline.sink
+        && !sink.path.exists()
+    {
+        let remedy = match overrides.sink {
+            SinkChoice::Embedded => "run `streampipeline up` first, or say where the file is with --data",
+            _ => "run the pipeline first, or name another file",
+        };
+        return Err(CliError::Usage(format!(
+            "there is no SQLite file {}; {remedy}",
+            sink.path.display()
+        )));
+    }
+    Ok(pipeline)
+}
+
+/// Paths in a manifest are relative to its directory.
+fn anchor(resource: &mut StreamPipeline, directory: &Path) {
+    let spec = &mut resource.spec;
+    let catalogue = spec
+        .generator
+        .iter_mut()
+        .filter_map(|generator| generator.music.as_mut()?.catalogue.as_mut()?.csv.as_mut());
+    let references = spec
+        .references
+        .iter_mut()
+        .filter_map(|reference| reference.from.csv.as_mut());
+    let paths = catalogue
+        .map(|csv| &mut csv.path)
+        .chain(references.map(|csv| &mut csv.path))
+        .chain(spec.sink.sqlite.iter_mut().map(|sqlite| &mut sqlite.path));
+    // An empty path stays one: that is an error of its own.
+    for path in paths.filter(|path| !path.is_empty()) {
+        *path = directory.join(&*path).to_string_lossy().into_owned();
+    }
+}
+
+fn apply(resource: &mut StreamPipeline, overrides: &Overrides) -> Result<(), CliError> {
+    let Overrides {
+        kafka,
+        sink,
+        data,
+        rate,
+        count,
+    } = overrides;
+    let name = resource.metadata.name.clone().unwrap_or_default();
+    let spec = &mut resource.spec;
+    match kafka {
+        KafkaChoice::Manifest => {}
+        KafkaChoice::Embedded | KafkaChoice::None => {
+            spec.kafka = KafkaSpec {
+                bootstrap_servers: NO_ADDRESS_YET.to_owned(),
+                security: None,
+            };
+        }
+        KafkaChoice::Address(address) => spec.kafka.bootstrap_servers.clone_from(address),
+    }
+    let file = match sink {
+        SinkChoice::Manifest => None,
+        SinkChoice::Embedded => Some(embedded_file(data, &name)),
+        SinkChoice::Sqlite(path) => Some(path.clone()),
+    };
+    if let Some(file) = file {
+        let file = std::path::absolute(&file).map_err(CliError::io("cannot find the current directory"))?;
+        let path = file.to_string_lossy().into_owned();
+        spec.sink = SinkSpec {
+            sqlite: Some(SqliteSpec { path }),
+            ..SinkSpec::default()
+        };
+    }
+    if rate.is_none() && count.is_none() {
+        return Ok(());
+    }
+    let Some(generator) = &mut spec.generator else {
+        return Err(CliError::Usage(
+            "--rate and --count are the generator's, and the manifest has none".to_owned(),
+        ));
+    };
+    if let Some(rate) = rate {
+        generator.rate = *rate;
+        generator.shape = None;
+    }
+    if let Some(count) = count {
+        let count = i64::try_from(*count).unwrap_or(i64::MAX);
+        generator.limit = Some(LimitSpec {
+            count: Some(count),
+            duration: None,
+        });
+    }
+    Ok(())
+}
+
+/// The embedded sink's file of the pipeline `name`.
+#[must_use]
+pub(crate) fn embedded_file(data: &Path, name: &str) -> PathBuf {
+    data.join(format!("{name}.db"))
+}
+
+impl FromStr for KafkaChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "embedded" => Ok(Self::Embedded),
+            "manifest" => Ok(Self::Manifest),
+            "none" => Ok(Self::None),
+            address if address.contains(':') => Ok(Self::Address(address.to_owned())),
+            other => Err(format!("{other:?} is neither `manifest` nor HOST:PORT")),
+        }
+    }
+}
+
+impl FromStr for SinkChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match (text, text.strip_prefix("sqlite:")) {
+            ("embedded", _) => Ok(Self::Embedded),
+            ("manifest", _) => Ok(Self::Manifest),
+            (_, Some(path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
+            (other, _) => Err(format!(
+                "{other:?} is neither `manifest`, `embedded` nor sqlite:PATH"
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MANIFEST: &str = "
+apiVersion: streampipeline.dev/v1alpha1
+kind: StreamPipeline
+metadata: {name: music}
+spec:
+  kafka:
+    bootstrapServers: kafka:9092
+    security: {protocol: SaslPlaintext, sasl: {mechanism: Plain, secretRef: {name: k}}}
+  topics:
+    - name: plays
+      fields: {user_id: int, track_id: int, event_timestamp: timestamp, event_type: string}
+  generator:
+    music: {catalogue: {csv: {path: data/tracks.csv}}}
+    rate: 10
+    shape: {bursts: {every: 5m, lasting: 30s, rate: 100}}
+    limit: {duration: 1h}
+  references:
+    - {name: states, from: {csv: {path: /data/states.csv, fields: {code: string}}}}
+  tables:
+    - {name: rows, sql: SELECT user_id FROM plays}
+  sink: {cassandra: {contactPoints: [c], keyspace: k}}
+";
+
+    fn pipeline(overrides: &Overrides) -> Pipeline {
+        let mut resource = api::parse(MANIFEST).unwrap();
+        anchor(&mut resource, Path::new("/pipelines"));
+        apply(&mut resource, overrides).unwrap();
+        api::validate(&resource).unwrap()
+    }
+
+    /// The sink of a later version does not keep a pipeline from running here.
+    #[test]
+    fn a_run_here_needs_neither_the_manifests_kafka_nor_its_sink() {
+        let pipeline = pipeline(&Overrides {
+            kafka: KafkaChoice::Embedded,
+            sink: SinkChoice::Embedded,
+            data: "/data".into(),
+            rate: Some(500.0),
+            count: Some(7),
+        });
+        assert_eq!(pipeline.kafka.security.sasl, None);
+        let api::Sink::Sqlite(sink) = &pipeline.sink else {
+            panic!("{:?}", pipeline.sink)
+        };
+        assert_eq!(sink.path, Path::new("/data/music.db"));
+        let generator = pipeline.generator.unwrap();
+        assert_eq!(
+            (generator.rate, generator.shape),
+            (500.0, api::RateShape::Constant)
+        );
+        assert_eq!(
+            generator.limit,
+            api::GeneratorLimit {
+                count: Some(7),
+                duration: None
+            }
+        );
+    }
+
+    #[test]
+    fn an_address_keeps_the_manifests_security_and_paths_are_the_manifests() {
+        let pipeline = pipeline(&Overrides {
+            kafka: KafkaChoice::Address("127.0.0.1:9092".to_owned()),
+            sink: SinkChoice::Sqlite("/tmp/other.db".into()),
+            ..Overrides::none()
+        });
+        assert_eq!(pipeline.kafka.bootstrap_servers, ["127.0.0.1:9092"]);
+        assert!(pipeline.kafka.security.sasl.is_some());
+        let Some(api::Source::Music(music)) = pipeline.generator.map(|generator| generator.source) else {
+            panic!()
+        };
+        assert_eq!(
+            music.catalogue,
+            api::CatalogueSource::Csv("/pipelines/data/tracks.csv".into())
+        );
+        let api::ReferenceSource::Csv(csv) = &pipeline.references[0].source else {
+            panic!()
+        };
+        assert_eq!(csv.path, Path::new("/data/states.csv"));
+    }
+
+    #[test]
+    fn choices_read_as_they_are_written_and_others_are_refused() {
+        assert_eq!("embedded".parse(), Ok(KafkaChoice::Embedded));
+        assert_eq!(
+            "a:9092,b:9092".parse(),
+            Ok(KafkaChoice::Address("a:9092,b:9092".to_owned()))
+        );
+        assert!("kafka".parse::<KafkaChoice>().unwrap_err().contains("HOST:PORT"));
+        assert_eq!("sqlite:a.db".parse(), Ok(SinkChoice::Sqlite("a.db".into())));
+        assert!("sqlite:".parse::<SinkChoice>().is_err());
+        assert!(
+            "postgres"
+                .parse::<SinkChoice>()
+                .unwrap_err()
+                .contains("sqlite:PATH")
+        );
+    }
+}

@@ -1,0 +1,243 @@
+//! Everything that is there before the first record and after the last: broker, topics, sink, and the audit.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::{Pipeline, Sink as SinkKind};
+use generator::music::Music;
+use jiff::Timestamp;
+use kafka::admin::{TopicOutcome, TopicPlan, ensure_topics};
+use kafka::client::client_config;
+use rdkafka::ClientConfig;
+use runtime::exit::Exit;
+use runtime::secrets::Secrets;
+use tokio::task::JoinHandle;
+use worker::prepare::prepare;
+use worker::sink::Sink;
+
+use super::UpArgs;
+use super::broker::Broker;
+use super::place::{self, Place};
+use super::view::View;
+use crate::audit::{KafkaAccess, Verdict, examine, irregularities, summary};
+use crate::error::CliError;
+use crate::report::{Span, answers};
+use crate::style::{count, grouped};
+use crate::target::{KafkaChoice, SinkChoice, load};
+
+/// For topics to be made.
+const TOPICS: Duration = Duration::from_mins(1);
+
+/// What a run stands on.
+pub(super) struct Stage {
+    pub(super) pipeline: Arc<Pipeline>,
+    pub(super) secrets: Secrets,
+    /// Access to the brokers.
+    pub(super) client: ClientConfig,
+    pub(super) sink: Sink,
+    /// The generator's source; none without a generator.
+    pub(super) music: Option<Arc<Music>>,
+    /// Records that were stored before this run.
+    pub(super) stored_before: u64,
+    pub(super) broker: Option<Broker>,
+    _place: Option<Place>,
+}
+
+impl Stage {
+    /// Makes everything ready, a line for each step.
+    pub(super) async fn set(up: &UpArgs, view: &mut View) -> Result<Self, CliError> {
+        let mut pipeline = load(&up.pipeline.file, &up.overrides())?;
+        let secrets = up.pipeline.secrets();
+        // The catalogue takes a moment: it is made while the sink is prepared.
+        let music = source(&pipeline);
+        let embedded = up.kafka == KafkaChoice::Embedded;
+        let place = claim(up, &pipeline, view).await?;
+
+        let broker = if embedded {
+            Some(Broker::start(&pipeline)?)
+        } else {
+            None
+        };
+        if let Some(broker) = &broker {
+            pipeline.kafka.bootstrap_servers = vec![broker.address().to_owned()];
+        }
+        let client = client_config(&pipeline.kafka, &secrets, "streampipeline-up")?;
+        topics(&pipeline, &client, embedded, view).await?;
+
+        let mut told = Ok(());
+        let tell = |line| {
+            told = std::mem::replace(&mut told, Ok(())).and_then(|()| view.step(&format!("sink: {line}")));
+        };
+        prepare(&pipeline, &secrets, tell).await?;
+        told?;
+        let tables = pipeline.tables.len() + pipeline.references.len();
+        view.step(&format!(
+            "sink: {} ready",
+            count(tables as u64, "table", "tables")
+        ))?;
+        let sink = Sink::open(&pipeline, Vec::new(), &secrets).await?;
+        let positions = sink.positions().await?;
+        if embedded && !positions.is_empty() {
+            return Err(CliError::Usage(
+                "the sink has positions of other brokers, where the embedded one begins anew: use --kafka manifest, or a \
+                 sink without them"
+                    .to_owned(),
+            ));
+        }
+        let stored_before = positions
+            .iter()
+            .filter_map(|position| worker::state::PartitionState::from_json(position.state.as_deref()?).ok())
+            .map(|state| state.records)
+            .sum();
+        let music = match music {
+            Some(music) => Some(Arc::new(
+                music.await.map_err(|_| died("the generator's source"))??,
+            )),
+            None => None,
+        };
+        Ok(Self {
+            pipeline: Arc::new(pipeline),
+            secrets,
+            client,
+            sink,
+            music,
+            stored_before,
+            broker,
+            _place: place,
+        })
+    }
+
+    /// What the audit is to ask; `produced` are this run's events.
+    pub(super) fn access(&self, produced: u64) -> KafkaAccess {
+        match (&self.broker, &self.music) {
+            (Some(_), Some(_)) => KafkaAccess::Embedded(self.client.clone(), produced),
+            _ => KafkaAccess::Checkpoints(self.client.clone()),
+        }
+    }
+
+    /// Looks at everything.
+    pub(super) async fn examine(&self, produced: u64) -> Result<Verdict, CliError> {
+        examine(&self.pipeline, &self.sink, &self.access(produced)).await
+    }
+
+    /// The last words: audit, rows, reports, and how to ask again.
+    pub(super) async fn conclude(
+        &self,
+        up: &UpArgs,
+        verdict: &Verdict,
+        view: &mut View,
+    ) -> Result<Exit, CliError> {
+        let style = view.style();
+        let mut text = String::from("\n");
+        for (table, rows) in &verdict.rows {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{table:<40} {:>14} rows written", grouped(*rows));
+        }
+        for line in irregularities(verdict) {
+            let _ = writeln!(text, "{}", style.red(line));
+        }
+        let _ = writeln!(text, "{}\n", summary(verdict, style));
+        view.print(&text)?;
+        let reports: Vec<&api::Report> = self.pipeline.reports.iter().collect();
+        if !reports.is_empty() {
+            // Events that were due in the run's last microsecond belong to it.
+            let now = Timestamp::now() + Duration::from_secs(1);
+            let span = Span::usual(&self.pipeline, now);
+            view.print(&answers(&self.sink, &reports, &span, style).await?)?;
+        }
+        if up.sink == SinkChoice::Embedded && !reports.is_empty() {
+            let file = up.pipeline.file.display();
+            view.print(&format!(
+                "\nask again: streampipeline report -f {file} --sink embedded{}\n",
+                data(up)
+            ))?;
+        }
+        // Others may fill the topics of a pipeline without a generator for ever.
+        let left = self.pipeline.generator.is_some() && verdict.unread() != Some(0);
+        Ok(if verdict.is_clean() && !left {
+            Exit::Success
+        } else {
+            Exit::AuditFailed
+        })
+    }
+}
+
+/// The argument that names the data folder, where it is not the usual one.
+fn data(up: &UpArgs) -> String {
+    if up.data == std::path::Path::new(crate::target::DATA) {
+        String::new()
+    } else {
+        format!(" --data {}", up.data.display())
+    }
+}
+
+/// Begins to make the generator's source.
+fn source(pipeline: &Pipeline) -> Option<JoinHandle<Result<Music, generator::music::MusicError>>> {
+    let generator = pipeline.generator.clone()?;
+    Some(tokio::task::spawn_blocking(move || Music::load(&generator)))
+}
+
+/// The embedded sink's file, for this run alone; with the embedded broker it begins anew.
+async fn claim(up: &UpArgs, pipeline: &Pipeline, view: &mut View) -> Result<Option<Place>, CliError> {
+    let kafka = match &up.kafka {
+        KafkaChoice::Embedded => "embedded Kafka".to_owned(),
+        _ => format!("Kafka {}", pipeline.kafka.bootstrap_servers.join(",")),
+    };
+    let (sink, place) = match (&pipeline.sink, &up.sink) {
+        (SinkKind::Sqlite(sink), SinkChoice::Embedded) => {
+            let place = Place::claim(&sink.path)?;
+            let begun = if up.kafka != KafkaChoice::Embedded {
+                "kept"
+            } else if place::begin_afresh(&sink.path).await? {
+                "begun anew, as the embedded Kafka is"
+            } else {
+                "new"
+            };
+            let file = crate::target::embedded_file(&up.data, pipeline.name.as_str());
+            (format!("SQLite file {} ({begun})", file.display()), Some(place))
+        }
+        (SinkKind::Sqlite(sink), _) => (format!("SQLite file {}", sink.path.display()), None),
+        (SinkKind::Postgres(sink), _) => (
+            format!("PostgreSQL {}:{}/{}", sink.host, sink.port, sink.database),
+            None,
+        ),
+        _ => ("the manifest's sink".to_owned(), None),
+    };
+    view.step(&format!("pipeline {}: {kafka}, {sink}", pipeline.name))?;
+    Ok(place)
+}
+
+async fn topics(
+    pipeline: &Pipeline,
+    client: &ClientConfig,
+    embedded: bool,
+    view: &mut View,
+) -> Result<(), CliError> {
+    let plans: Vec<TopicPlan> = pipeline.topics.iter().map(TopicPlan::from).collect();
+    let created = |plan: &TopicPlan| TopicOutcome::Created {
+        partitions: plan.partitions,
+    };
+    let outcomes = if embedded {
+        plans.iter().map(created).collect()
+    } else {
+        ensure_topics(client, &plans, TOPICS).await?
+    };
+    for (plan, outcome) in plans.iter().zip(outcomes) {
+        let done = match outcome {
+            TopicOutcome::Created { partitions } => format!("made with {}", partitions_text(partitions)),
+            TopicOutcome::Raised { from, to } => format!("raised from {from} to {}", partitions_text(to)),
+            TopicOutcome::Unchanged { partitions } => format!("there with {}", partitions_text(partitions)),
+        };
+        view.step(&format!("topic {}: {done}", plan.name))?;
+    }
+    Ok(())
+}
+
+fn partitions_text(partitions: i32) -> String {
+    count(partitions.unsigned_abs().into(), "partition", "partitions")
+}
+
+pub(super) fn died(what: &str) -> CliError {
+    CliError::Failed(format!("a defect: {what} ended unexpectedly"))
+}

@@ -1,0 +1,141 @@
+//! A whole pipeline in one process: nothing has to be there.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod support;
+
+use std::time::Duration;
+
+use support::{MUSIC, Place, golden};
+use testbed::Process;
+
+#[tokio::test]
+async fn a_timed_run_stores_everything_and_says_so() {
+    let place = Place::with(MUSIC);
+    let outcome = place.succeed(&["up", "-f", "music.yaml", "--for", "5s", "--rate", "2000"]);
+    let produced = outcome.audited("produced");
+    // The rate is held to a percent on an idle machine; a busy one must at least come close.
+    assert!((5_000..=10_100).contains(&produced), "{outcome}");
+    assert_eq!(outcome.audited("stored"), produced, "{outcome}");
+    for nothing in ["dead letters", "unread", "missing", "doubled"] {
+        assert_eq!(outcome.audited(nothing), 0, "{outcome}");
+    }
+    let rows = place
+        .ask("SELECT (SELECT count(*) FROM plays) + (SELECT count(*) FROM likes)")
+        .await;
+    assert_eq!(rows as u64, produced);
+    let merged = place.ask("SELECT sum(plays) FROM plays_by_genre_hour").await;
+    assert_eq!(merged, place.ask("SELECT count(*) FROM plays").await);
+    assert!(outcome.stdout.contains("Top genres\n"), "{outcome}");
+    assert!(
+        outcome
+            .stdout
+            .contains("ask again: streampipeline report -f music.yaml --sink embedded\n"),
+        "{outcome}"
+    );
+
+    // The broker is gone; the sink still tells.
+    let audit = place.succeed(&["audit", "-f", "music.yaml", "--sink", "embedded"]);
+    assert!(audit.stdout.contains("only the sink was looked at"), "{audit}");
+    assert_eq!(audit.audited("stored"), produced);
+    let letters = place.succeed(&["dead-letters", "-f", "music.yaml", "--sink", "embedded", "list"]);
+    assert_eq!(letters.stdout, "no dead letters\n");
+}
+
+/// The same seed and count give the same rows, so the reports are known to the letter.
+#[tokio::test]
+async fn a_counted_run_ends_by_itself_and_its_reports_are_always_the_same() {
+    let place = Place::with(MUSIC);
+    let up = [
+        "up",
+        "-f",
+        "music.yaml",
+        "--count",
+        "5000",
+        "--rate",
+        "20000",
+        "--workers",
+        "2",
+    ];
+    let outcome = place.succeed(&up);
+    assert_eq!(
+        outcome.audit(),
+        "audit: produced 5000, stored 5000, dead letters 0, unread 0, missing 0, doubled 0"
+    );
+    let report = place
+        .succeed(&["report", "-f", "music.yaml", "--sink", "embedded"])
+        .stdout;
+    golden("report.txt", &report);
+    assert!(outcome.stdout.contains(&report), "{outcome}");
+    let csv = [
+        "report",
+        "-f",
+        "music.yaml",
+        "--sink",
+        "embedded",
+        "genres",
+        "--csv",
+        "--from",
+        "2026-01-01T12:00",
+    ];
+    golden("genres.csv", &place.succeed(&csv).stdout);
+
+    // Another run begins anew, and says so.
+    let again = place.succeed(&["up", "-f", "music.yaml", "--count", "100", "--rate", "20000"]);
+    assert!(
+        again.stdout.contains("(begun anew, as the embedded Kafka is)"),
+        "{again}"
+    );
+    assert_eq!(again.audited("stored"), 100);
+    assert_eq!(
+        place.ask("SELECT count(*) FROM plays").await + place.ask("SELECT count(*) FROM likes").await,
+        100
+    );
+}
+
+/// The embedded broker drops what does not fit, silently: the generator must never get that far.
+#[tokio::test]
+async fn a_generator_that_is_too_fast_is_held_back_and_loses_nothing() {
+    let place = Place::with(MUSIC);
+    let outcome = place.succeed(&["up", "-f", "music.yaml", "--count", "200000", "--rate", "1000000"]);
+    assert!(outcome.stdout.contains("generator: held back for"), "{outcome}");
+    assert_eq!(
+        outcome.audit(),
+        "audit: produced 200000, stored 200000, dead letters 0, unread 0, missing 0, doubled 0"
+    );
+}
+
+#[tokio::test]
+async fn ctrl_c_ends_a_run_in_order() {
+    let place = Place::with(MUSIC);
+    let mut process = Process::from_command(place.command(&["up", "-f", "music.yaml"])).unwrap();
+    let line = process
+        .wait_for_line("out ", Duration::from_secs(60))
+        .await
+        .unwrap();
+    assert!(line.contains("missing 0, doubled 0"), "{line}");
+    process.interrupt().unwrap();
+    let status = process.wait(Duration::from_secs(60)).await.unwrap();
+    assert_eq!(status.code(), Some(0), "{}", process.output().unwrap());
+    let output = process.stdout().unwrap();
+    assert!(output.contains("unread 0, missing 0, doubled 0"), "{output}");
+}
+
+#[test]
+fn a_file_that_is_not_ours_is_not_replaced() {
+    let place = Place::with(MUSIC);
+    let file = place.write(".streampipeline/music.db", "dear diary");
+    let outcome = place.run(&["up", "-f", "music.yaml", "--for", "1s"]);
+    assert_eq!(outcome.code, 1, "{outcome}");
+    assert!(
+        outcome
+            .stderr
+            .contains("is not a file of an earlier run, so it is not replaced"),
+        "{outcome}"
+    );
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "dear diary");
+}
