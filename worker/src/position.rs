@@ -143,7 +143,7 @@ mod tests {
     fn retention_and_recreation_are_told_apart_and_kept() {
         let lost = begin(
             Some(50),
-            stored(49),
+            Some(stored(49)),
             Watermarks { low: 70, high: 90 },
             StartFrom::Earliest,
         );
@@ -159,7 +159,7 @@ mod tests {
 
         let again = begin(
             Some(50),
-            stored(49),
+            Some(stored(49)),
             Watermarks { low: 0, high: 10 },
             StartFrom::Earliest,
         );

@@ -127,18 +127,14 @@ spec:
     /// Creates the topics and the tables.
     pub(crate) async fn prepare(&self) {
         let pipeline = self.pipeline();
-        self.target(&pipeline)
-            .await
-            .ensure_topics(&pipeline)
-            .await
-            .unwrap();
+        self.target(&pipeline).ensure_topics(&pipeline).await.unwrap();
         let secrets = Secrets::from_environment(Some(self.secrets()));
         worker::prepare::prepare(&pipeline, &secrets, |_| {})
             .await
             .unwrap();
     }
 
-    async fn target(&self, pipeline: &Pipeline) -> KafkaTarget {
+    fn target(&self, pipeline: &Pipeline) -> KafkaTarget {
         let secrets = Secrets::from_environment(Some(self.secrets()));
         let client = client_config(&pipeline.kafka, &secrets, "generator").unwrap();
         let generator = pipeline.generator.as_ref().unwrap();
@@ -175,7 +171,7 @@ spec:
             health: runtime::health::Health::new(),
             shutdown: tokio_util::sync::CancellationToken::new(),
         };
-        let destination = Destination::Transactional(self.target(&pipeline).await);
+        let destination = Destination::Transactional(self.target(&pipeline));
         generator::run::run(&generator, music, destination, context)
             .await
             .unwrap();
@@ -357,3 +353,22 @@ const DEFAULT_TABLES: &str = "
       sql: >-
         SELECT user_id, track_id, event_timestamp, now() AS created_timestamp FROM \"{topic}\" WHERE event_type = 'like'
 ";
+
+/// Sends records as they are, without the generator's numbers.
+pub(crate) fn send(bootstrap: &str, topic: &str, partition: i32, values: &[Option<&[u8]>]) {
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+    let producer: BaseProducer = rdkafka::ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("acks", "all")
+        .create()
+        .unwrap();
+    for value in values {
+        let record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition);
+        let record = match value {
+            Some(value) => record.payload(*value),
+            None => record,
+        };
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+    }
+    producer.flush(PATIENCE).unwrap();
+}
