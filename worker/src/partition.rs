@@ -274,6 +274,7 @@ impl PartitionTask {
             failures += 1;
         }
         shared.sink_health.set(Ok(()));
+        shared.consumer.context().works();
         shared.metrics.stored(&self.partition, &shared.plans, &stored);
         tracing::debug!(
             partition = %self.partition, start = records.start, end = records.end(), records = stored.records,

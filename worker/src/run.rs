@@ -136,6 +136,7 @@ impl Worker {
             },
             commands: received,
             heartbeat: health.heartbeat("consumer", MAX_TURN),
+            kafka_health: health.condition("kafka"),
             shutdown,
             topics,
         };

@@ -24,6 +24,31 @@ async fn every_event_is_stored_once() {
     bed.produce(20_000).await;
     let _worker = bed.worker("one");
     bed.assert_exact(20_000).await;
+    // Transactions end with markers, which have offsets too: a group that has read everything has no lag for all that.
+    let mut config = rdkafka::ClientConfig::new();
+    config.set("bootstrap.servers", &bed.bootstrap);
+    let reader = Arc::new(kafka::lag::LagReader::new(&config, &bed.pipeline().worker_group()).unwrap());
+    let lags = async || {
+        let reader = Arc::clone(&reader);
+        let read = tokio::task::spawn_blocking(move || reader.read("plain", PATIENCE).unwrap())
+            .await
+            .unwrap();
+        let lags: Vec<_> = read.iter().map(kafka::lag::PartitionLag::lag).collect();
+        if lags.iter().all(|lag| *lag == Some(0)) {
+            Ok(read)
+        } else {
+            Err(format!("{lags:?}"))
+        }
+    };
+    let read = eventually(PATIENCE, lags).await.unwrap();
+    let report = kafka::commit_metadata::Telemetry::decode(read[0].metadata.as_deref().unwrap())
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (report.audit.missing, report.audit.doubled, report.dead_letters),
+        (0, 0, 0)
+    );
+    assert!(report.records_per_busy_second.unwrap() > 0.0);
 }
 
 /// FAULTS 21: killed before the first statement, in the middle of COPY, before COMMIT, and after COMMIT before

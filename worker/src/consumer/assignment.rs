@@ -81,8 +81,10 @@ pub(super) struct Assigned {
     pub(super) attempt: u64,
     /// Batches handed to the task and not stored yet.
     pub(super) in_flight: usize,
-    /// First offset that is not stored yet, to be told to Kafka, and the metadata to go with it.
-    pub(super) hint: Option<(i64, String)>,
+    /// First offset that is not dealt with, and the metadata to go with it; `None` before anything is stored.
+    stored: Option<(i64, String)>,
+    /// What Kafka was told last.
+    committed: Option<i64>,
     pub(super) stop: CancellationToken,
     pub(super) task: JoinHandle<()>,
     input: mpsc::Sender<Input>,
@@ -110,7 +112,8 @@ impl Assigned {
             phase: Phase::Waiting,
             attempt: 0,
             in_flight: 0,
-            hint: None,
+            stored: None,
+            committed: None,
             stop,
             task,
             input,
@@ -199,6 +202,27 @@ impl Assigned {
         if self.input.try_send(input).is_err() {
             tracing::debug!(partition = %self.partition, "the partition's task is busy or has ended");
         }
+    }
+
+    /// Everything before `next` is stored.
+    pub(super) fn note_stored(&mut self, next: i64, metadata: String) {
+        self.stored = Some((next, metadata));
+    }
+
+    /// Everything before `position` was read; if all of it is stored, what follows is the next to read.
+    pub(super) fn note_position(&mut self, position: i64) {
+        if self.phase == Phase::Reading
+            && self.idle()
+            && let Some((next, _)) = &mut self.stored
+        {
+            *next = position.max(*next);
+        }
+    }
+
+    /// What Kafka does not know yet of the stored offset; it is taken as told from now on.
+    pub(super) fn uncommitted(&mut self) -> Option<(i64, String)> {
+        let (next, metadata) = self.stored.clone()?;
+        (self.committed.replace(next) != Some(next)).then_some((next, metadata))
     }
 
     /// Whether everything that was read is stored.

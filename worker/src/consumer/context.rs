@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use kafka::context::ErrorReporter;
+use kafka::context::{ErrorReporter, KafkaHealth};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -40,6 +40,20 @@ impl Context {
     /// The oldest rebalance that is not carried out.
     pub(super) fn next_rebalance(&self) -> Option<Rebalance> {
         self.rebalances.lock().ok()?.pop_front()
+    }
+
+    /// A batch is stored: whatever Kafka had refused before is over.
+    pub(crate) fn works(&self) {
+        self.errors.works();
+    }
+
+    /// What the connection is like, as a condition of readiness.
+    pub(super) fn readiness(&self) -> Result<(), String> {
+        match self.errors.health() {
+            KafkaHealth::Working => Ok(()),
+            KafkaHealth::Connecting => Err("connecting".to_owned()),
+            KafkaHealth::Failing(problem) => Err(problem.to_string()),
+        }
     }
 
     /// From now on partitions are given up at once: the loop has ended, and closing the consumer would wait for

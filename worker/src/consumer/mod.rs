@@ -22,7 +22,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use runtime::health::Heartbeat;
+use runtime::health::{Condition, Heartbeat};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -92,6 +92,7 @@ pub(crate) struct Reader<S> {
     pub(crate) spawn: S,
     pub(crate) commands: Receiver<Command>,
     pub(crate) heartbeat: Heartbeat,
+    pub(crate) kafka_health: Condition,
     pub(crate) shutdown: CancellationToken,
     pub(crate) topics: Vec<Arc<str>>,
 }
@@ -293,7 +294,7 @@ impl<S: Spawn> Turn<'_, S> {
                 metadata,
             } => {
                 if let Some(assigned) = self.assignment.get_mut(&partition) {
-                    assigned.hint = Some((next, metadata));
+                    assigned.note_stored(next, metadata);
                     if assigned.attempt == attempt {
                         assigned.in_flight = assigned.in_flight.saturating_sub(1);
                     }
@@ -439,9 +440,14 @@ impl<S: Spawn> Turn<'_, S> {
             return;
         }
         self.committed = now;
+        let consumer = &self.reader.consumer;
+        self.reader.kafka_health.set(consumer.context().readiness());
+        if let Ok(positions) = consumer.position() {
+            self.note_positions(&positions);
+        }
         let mut offsets = TopicPartitionList::with_capacity(self.assignment.len());
         for assigned in self.assignment.iter_mut() {
-            let Some((offset, metadata)) = assigned.hint.take() else {
+            let Some((offset, metadata)) = assigned.uncommitted() else {
                 continue;
             };
             let Partition { topic, number } = &assigned.partition;
@@ -456,6 +462,30 @@ impl<S: Spawn> Turn<'_, S> {
         }
         if let Err(error) = self.reader.consumer.commit(&offsets, mode) {
             tracing::debug!(%error, "committing offsets to Kafka");
+        }
+    }
+
+    /// Transactions end with markers that have offsets and no records: where everything before the position is
+    /// stored, the position is what is left to read from, and so the lag falls to zero.
+    fn note_positions(&mut self, positions: &TopicPartitionList) {
+        for element in positions.elements() {
+            let Some(topic) = self
+                .reader
+                .topics
+                .iter()
+                .find(|topic| ***topic == *element.topic())
+            else {
+                continue;
+            };
+            let partition = Partition {
+                topic: Arc::clone(topic),
+                number: element.partition(),
+            };
+            if let (Some(assigned), Offset::Offset(position)) =
+                (self.assignment.get_mut(&partition), element.offset())
+            {
+                assigned.note_position(position);
+            }
         }
     }
 
