@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use api::{Batch as BatchLimits, Partition};
 use tokio::sync::mpsc;
@@ -15,6 +15,9 @@ use crate::state::Fingerprint;
 
 /// What a record costs in memory besides its bytes.
 const RECORD_OVERHEAD: usize = 80;
+
+/// The first batch of a partition waits no longer than this: people wait for the first rows, to see that it works.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
 
 /// What the loop hands to a partition's task.
 #[derive(Debug)]
@@ -164,7 +167,13 @@ impl Assigned {
 
     /// When the batch that is being filled must be closed.
     pub(super) fn due(&self, limits: &BatchLimits) -> Option<Instant> {
-        self.opened.map(|opened| opened + limits.max_wait)
+        let first = self.stored.is_none();
+        let wait = if first {
+            limits.max_wait.min(FIRST_WAIT)
+        } else {
+            limits.max_wait
+        };
+        self.opened.map(|opened| opened + wait)
     }
 
     /// Hands closed batches to the task as far as it takes them. `all` closes the one being filled too.

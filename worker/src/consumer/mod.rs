@@ -356,11 +356,13 @@ impl<S: Spawn> Turn<'_, S> {
 
     fn rebalance(&mut self, rebalance: Rebalance) {
         match rebalance {
-            Rebalance::Assign(partitions) => {
+            Rebalance::Assign(mut partitions) => {
                 let consumer = &self.reader.consumer;
-                let outcome = consumer
-                    .incremental_assign(&partitions)
-                    .and_then(|()| consumer.pause(&partitions));
+                // The end keeps librdkafka from asking for the committed offset, which is not the truth. What is
+                // read from there is dropped until the partition's task says where to begin.
+                let outcome = partitions
+                    .set_all_offsets(Offset::End)
+                    .and_then(|()| consumer.incremental_assign(&partitions));
                 if let Err(error) = outcome {
                     tracing::error!(%error, "taking over partitions");
                 }
