@@ -19,6 +19,7 @@
 
 mod args;
 mod audit;
+mod check;
 mod console;
 mod dead_letters;
 mod error;

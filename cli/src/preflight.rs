@@ -10,10 +10,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use runtime::exit::Exit;
 use runtime::secrets::Secrets;
 use tokio::net::TcpStream;
-use worker::run::{Wanted, plan};
 use worker::sink::Sink;
 
 use crate::args::{PipelineArgs, PlaceArgs};
+use crate::check::check;
 use crate::error::{CliError, print};
 use crate::style::{Style, count};
 use crate::target::{KafkaChoice, Overrides, load};
@@ -52,7 +52,7 @@ impl PreflightArgs {
             &self.pipeline.file,
             &Overrides::of_place(&self.place.kafka, &self.place.sink),
         )?;
-        plan(&pipeline, Wanted::Columns).await?;
+        check(&self.pipeline.file, &pipeline).await?;
         let secrets = self.pipeline.secrets();
         let style = Style::of_stdout();
         let mut checks = secret_checks(&pipeline, &secrets);

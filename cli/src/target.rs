@@ -302,7 +302,7 @@ spec:
     fn an_address_keeps_the_manifests_security_and_paths_are_the_manifests() {
         let pipeline = pipeline(&Overrides {
             kafka: KafkaChoice::Address("127.0.0.1:9092".to_owned()),
-            sink: SinkChoice::Sqlite("/tmp/other.db".into()),
+            sink: SinkChoice::Sqlite("/data/other.db".into()),
             ..Overrides::none()
         });
         assert_eq!(pipeline.kafka.bootstrap_servers, ["127.0.0.1:9092"]);

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use runtime::exit::Exit;
-use worker::run::{Wanted, WorkerError, plan};
 
+use crate::check::check;
 use crate::error::{CliError, print};
 use crate::style::count;
 use crate::target::{Overrides, load};
@@ -28,11 +28,11 @@ impl ValidateArgs {
     pub(crate) async fn run(self) -> Result<Exit, CliError> {
         let mut wrong = 0;
         for file in &self.files {
-            match check(file).await {
+            match examine(file).await {
                 Ok(line) => print(&format!("{}: {line}\n", file.display())).map(drop)?,
                 Err(problems) => {
                     wrong += 1;
-                    eprintln!("{problems}");
+                    eprintln!("{}", problems.report());
                 }
             }
         }
@@ -41,23 +41,14 @@ impl ValidateArgs {
 }
 
 /// What the manifest gives, or a line for each problem.
-async fn check(file: &Path) -> Result<String, String> {
-    let pipeline = load(file, &Overrides::none()).map_err(|error| error.report())?;
-    match plan(&pipeline, Wanted::Columns).await {
-        Ok(_) => Ok(format!(
-            "ok ({}, {}, {}, {})",
-            count(pipeline.topics.len() as u64, "topic", "topics"),
-            count(pipeline.references.len() as u64, "reference", "references"),
-            count(pipeline.tables.len() as u64, "table", "tables"),
-            count(pipeline.reports.len() as u64, "report", "reports"),
-        )),
-        Err(WorkerError::Plan(errors)) => {
-            let lines: Vec<String> = errors
-                .iter()
-                .map(|error| format!("{}: {error}", file.display()))
-                .collect();
-            Err(lines.join("\n"))
-        }
-        Err(error) => Err(format!("{}: {}", file.display(), runtime::report::lines(&error))),
-    }
+async fn examine(file: &Path) -> Result<String, CliError> {
+    let pipeline = load(file, &Overrides::none())?;
+    check(file, &pipeline).await?;
+    Ok(format!(
+        "ok ({}, {}, {}, {})",
+        count(pipeline.topics.len() as u64, "topic", "topics"),
+        count(pipeline.references.len() as u64, "reference", "references"),
+        count(pipeline.tables.len() as u64, "table", "tables"),
+        count(pipeline.reports.len() as u64, "report", "reports"),
+    ))
 }

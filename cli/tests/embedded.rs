@@ -114,12 +114,12 @@ async fn ctrl_c_ends_a_run_in_order() {
     let place = Place::with(MUSIC);
     let mut process = Process::from_command(place.command(&["up", "-f", "music.yaml"])).unwrap();
     let line = process
-        .wait_for_line("out ", Duration::from_secs(60))
+        .wait_for_line("out ", Duration::from_mins(1))
         .await
         .unwrap();
     assert!(line.contains("missing 0, doubled 0"), "{line}");
     process.interrupt().unwrap();
-    let status = process.wait(Duration::from_secs(60)).await.unwrap();
+    let status = process.wait(Duration::from_mins(1)).await.unwrap();
     assert_eq!(status.code(), Some(0), "{}", process.output().unwrap());
     let output = process.stdout().unwrap();
     assert!(output.contains("unread 0, missing 0, doubled 0"), "{output}");

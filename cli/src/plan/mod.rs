@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use runtime::exit::Exit;
-use worker::run::{Wanted, plan};
 
+use crate::check::check;
 use crate::error::{CliError, print};
 use crate::style::Style;
 use crate::target::{Overrides, load};
@@ -30,7 +30,7 @@ pub(crate) struct PlanArgs {
 impl PlanArgs {
     pub(crate) async fn run(self) -> Result<Exit, CliError> {
         let pipeline = load(&self.file, &Overrides::none())?;
-        let plans = plan(&pipeline, Wanted::Columns).await?;
+        let plans = check(&self.file, &pipeline).await?;
         let tables: Vec<PlannedTable> = plans
             .definitions()
             .iter()

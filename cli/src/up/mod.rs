@@ -109,10 +109,12 @@ impl UpArgs {
             () = shutdown.cancelled() => return Ok(Exit::Success),
             stage = Stage::set(&self, &mut view) => stage?,
         };
-        let verdict = Run::start(&self, &stage, &mut view, shutdown)
-            .await?
-            .finish(&mut view)
-            .await?;
+        let run = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return Ok(Exit::Success),
+            run = Run::start(&self, &stage, &mut view, shutdown.clone()) => run?,
+        };
+        let verdict = run.finish(&mut view).await?;
         stage.conclude(&self, &verdict, &mut view).await
     }
 }

@@ -42,7 +42,6 @@ impl Workers {
         let mut running = JoinSet::new();
         for number in 0..workers {
             let name = format!("up-{}-{number}", std::process::id());
-            let label = (Cow::Borrowed("worker"), Cow::Owned(number.to_string()));
             let worker = Worker {
                 pipeline: Arc::clone(&stage.pipeline),
                 secrets: stage.secrets.clone(),
@@ -51,7 +50,7 @@ impl Workers {
                 health: health.clone(),
             };
             let started = worker
-                .start(registry.sub_registry_with_label(label), stop.child_token())
+                .start(own_registry(registry, number, workers), stop.child_token())
                 .await?;
             running.spawn(started.ended());
         }
@@ -78,6 +77,14 @@ impl Workers {
         }
         Ok(())
     }
+}
+
+/// Metrics of several workers are told apart by a label.
+fn own_registry(registry: &mut Registry, number: u32, workers: u32) -> &mut Registry {
+    if workers == 1 {
+        return registry;
+    }
+    registry.sub_registry_with_label((Cow::Borrowed("worker"), Cow::Owned(number.to_string())))
 }
 
 impl Drop for Workers {

@@ -62,7 +62,14 @@ impl<'a> Run<'a> {
         let wanted = up
             .workers
             .map_or(scaling.replicas.unwrap_or(scaling.min), Into::into);
-        let workers = Workers::start(stage, wanted, &mut registry, &health).await?;
+        let workers = Workers::start(stage, wanted, &mut registry, &health);
+        let workers = if stage.is_new {
+            // The embedded broker waits 3 s for a group's first members: the references are loaded meanwhile. The
+            // tables are there long before.
+            tokio::try_join!(workers, stage.prepare(view))?.0
+        } else {
+            workers.await?
+        };
         view.step(&format!("{} started", count(wanted.into(), "worker", "workers")))?;
         let stop_ends = CancellationToken::new();
         let mut ends = ends::watch(pipeline, &stage.client, stop_ends.clone())?;
@@ -145,8 +152,9 @@ impl<'a> Run<'a> {
         drop(snapshots);
         view.end();
         match left {
-            0 => view.step("workers: everything is stored; stopped")?,
-            left => view.step(&format!(
+            None => view.step("workers: stopped")?,
+            Some(0) => view.step("workers: everything is stored; stopped")?,
+            Some(left) => view.step(&format!(
                 "workers: stopped with {} left",
                 count(left, "record", "records")
             ))?,
@@ -179,11 +187,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Lets the workers store what is left; gives the number of records that are left all the same.
-    async fn drain(&mut self) -> Result<u64, CliError> {
+    /// Lets the workers store what is left; gives the number of records that are left all the same. Without a
+    /// generator there is no end to wait for.
+    async fn drain(&mut self) -> Result<Option<u64>, CliError> {
         if self.generator.is_none() {
-            // Others may fill the topics for ever.
-            return Ok(0);
+            return Ok(None);
         }
         let produced = self
             .generator
@@ -206,14 +214,14 @@ impl<'a> Run<'a> {
             }
             let is_fresh = self.ends.borrow().look >= fresh;
             if is_fresh && snapshot.unread() == 0 {
-                return Ok(0);
+                return Ok(Some(0));
             }
             let few = is_fresh && self.stage.broker.is_none() && snapshot.unread() < FEW;
             if few && self.stage.examine(produced).await?.unread() == Some(0) {
-                return Ok(0);
+                return Ok(Some(0));
             }
             if moved.elapsed() >= DRAIN_STANDSTILL || begun.elapsed() >= DRAIN_LIMIT {
-                return Ok(snapshot.unread());
+                return Ok(Some(snapshot.unread()));
             }
         }
     }

@@ -12,6 +12,7 @@ use kafka::client::client_config;
 use rdkafka::ClientConfig;
 use runtime::exit::Exit;
 use runtime::secrets::Secrets;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use worker::prepare::prepare;
 use worker::sink::Sink;
@@ -21,6 +22,7 @@ use super::broker::Broker;
 use super::place::{self, Place};
 use super::view::View;
 use crate::audit::{KafkaAccess, Verdict, examine, irregularities, summary};
+use crate::check::check;
 use crate::error::CliError;
 use crate::report::{Span, answers};
 use crate::style::{count, grouped};
@@ -40,6 +42,8 @@ pub(super) struct Stage {
     pub(super) music: Option<Arc<Music>>,
     /// Records that were stored before this run.
     pub(super) stored_before: u64,
+    /// Sink and broker are empty, and the sink is not prepared yet.
+    pub(super) is_new: bool,
     pub(super) broker: Option<Broker>,
     _place: Option<Place>,
 }
@@ -48,6 +52,7 @@ impl Stage {
     /// Makes everything ready, a line for each step.
     pub(super) async fn set(up: &UpArgs, view: &mut View) -> Result<Self, CliError> {
         let mut pipeline = load(&up.pipeline.file, &up.overrides())?;
+        check(&up.pipeline.file, &pipeline).await?;
         let secrets = up.pipeline.secrets();
         // The catalogue takes a moment: it is made while the sink is prepared.
         let music = source(&pipeline);
@@ -65,19 +70,51 @@ impl Stage {
         let client = client_config(&pipeline.kafka, &secrets, "streampipeline-up")?;
         topics(&pipeline, &client, embedded, view).await?;
 
-        let mut told = Ok(());
-        let tell = |line| {
-            told = std::mem::replace(&mut told, Ok(())).and_then(|()| view.step(&format!("sink: {line}")));
+        let mut stage = Self {
+            sink: Sink::open(&pipeline, Vec::new(), &secrets).await?,
+            pipeline: Arc::new(pipeline),
+            secrets,
+            client,
+            music: None,
+            stored_before: 0,
+            is_new: embedded && up.sink == SinkChoice::Embedded,
+            broker,
+            _place: place,
         };
-        prepare(&pipeline, &secrets, tell).await?;
-        told?;
-        let tables = pipeline.tables.len() + pipeline.references.len();
+        if !stage.is_new {
+            stage.prepare(view).await?;
+            stage.stored_before = stage.stored(embedded).await?;
+        }
+        if let Some(music) = music {
+            let music = music.await.map_err(|_| died("the generator's source"))??;
+            stage.music = Some(Arc::new(music));
+        }
+        Ok(stage)
+    }
+
+    /// Makes the tables and loads the references.
+    pub(super) async fn prepare(&self, view: &mut View) -> Result<(), CliError> {
+        let (lines, mut told) = mpsc::unbounded_channel();
+        let (pipeline, secrets) = (Arc::clone(&self.pipeline), self.secrets.clone());
+        let tell = move |line| {
+            // Nobody listens any more only when the run is given up.
+            let _ = lines.send(line);
+        };
+        let task = tokio::spawn(async move { prepare(&pipeline, &secrets, tell).await });
+        while let Some(line) = told.recv().await {
+            view.step(&format!("sink: {line}"))?;
+        }
+        task.await.map_err(|_| died("preparing the sink"))??;
+        let tables = self.pipeline.tables.len() + self.pipeline.references.len();
         view.step(&format!(
             "sink: {} ready",
             count(tables as u64, "table", "tables")
-        ))?;
-        let sink = Sink::open(&pipeline, Vec::new(), &secrets).await?;
-        let positions = sink.positions().await?;
+        ))
+    }
+
+    /// Records that the sink has already.
+    async fn stored(&self, embedded: bool) -> Result<u64, CliError> {
+        let positions = self.sink.positions().await?;
         if embedded && !positions.is_empty() {
             return Err(CliError::Usage(
                 "the sink has positions of other brokers, where the embedded one begins anew: use --kafka manifest, or a \
@@ -85,27 +122,11 @@ impl Stage {
                     .to_owned(),
             ));
         }
-        let stored_before = positions
+        let state = |json: &str| worker::state::PartitionState::from_json(json).ok();
+        let states = positions
             .iter()
-            .filter_map(|position| worker::state::PartitionState::from_json(position.state.as_deref()?).ok())
-            .map(|state| state.records)
-            .sum();
-        let music = match music {
-            Some(music) => Some(Arc::new(
-                music.await.map_err(|_| died("the generator's source"))??,
-            )),
-            None => None,
-        };
-        Ok(Self {
-            pipeline: Arc::new(pipeline),
-            secrets,
-            client,
-            sink,
-            music,
-            stored_before,
-            broker,
-            _place: place,
-        })
+            .filter_map(|position| state(position.state.as_deref()?));
+        Ok(states.map(|state| state.records).sum())
     }
 
     /// What the audit is to ask; `produced` are this run's events.

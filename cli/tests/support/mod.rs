@@ -7,20 +7,20 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// A folder with a manifest, in which the command runs.
-pub struct Place {
+pub(crate) struct Place {
     folder: TempDir,
 }
 
 /// What came of a run.
 #[derive(Debug)]
-pub struct Outcome {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Outcome {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 /// Small and fast: two partitions, two thousand tracks.
-pub const MUSIC: &str = r#"
+pub(crate) const MUSIC: &str = r#"
 apiVersion: streampipeline.dev/v1alpha1
 kind: StreamPipeline
 metadata: {name: music}
@@ -74,17 +74,17 @@ spec:
 
 impl Place {
     /// With `manifest` as music.yaml.
-    pub fn with(manifest: &str) -> Self {
+    pub(crate) fn with(manifest: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("music.yaml"), manifest).unwrap();
         Self { folder }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    pub fn write(&self, file: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, file: &str, text: &str) -> PathBuf {
         let path = self.path().join(file);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
@@ -92,12 +92,12 @@ impl Place {
     }
 
     /// The embedded sink's file.
-    pub fn database(&self) -> PathBuf {
+    pub(crate) fn database(&self) -> PathBuf {
         self.path().join(".streampipeline/music.db")
     }
 
     /// The command, to be changed further.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_streampipeline"));
         command
             .args(arguments)
@@ -110,19 +110,19 @@ impl Place {
     }
 
     /// Runs `streampipeline` to its end.
-    pub fn run(&self, arguments: &[&str]) -> Outcome {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
         self.command(arguments).output().unwrap().into()
     }
 
     /// Runs it, and takes nothing but the exit code 0.
-    pub fn succeed(&self, arguments: &[&str]) -> Outcome {
+    pub(crate) fn succeed(&self, arguments: &[&str]) -> Outcome {
         let outcome = self.run(arguments);
         assert_eq!(outcome.code, 0, "{arguments:?}: {outcome}");
         outcome
     }
 
     /// The only cell of a question to the embedded sink.
-    pub async fn ask(&self, sql: &str) -> i64 {
+    pub(crate) async fn ask(&self, sql: &str) -> i64 {
         use sqlx::ConnectOptions;
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.database());
         let mut connection = options.connect().await.unwrap();
@@ -151,7 +151,7 @@ impl std::fmt::Display for Outcome {
 
 impl Outcome {
     /// The line that begins with `audit: `.
-    pub fn audit(&self) -> &str {
+    pub(crate) fn audit(&self) -> &str {
         self.stdout
             .lines()
             .find(|line| line.starts_with("audit: "))
@@ -159,7 +159,7 @@ impl Outcome {
     }
 
     /// A number of the audit line.
-    pub fn audited(&self, name: &str) -> u64 {
+    pub(crate) fn audited(&self, name: &str) -> u64 {
         let part = self
             .audit()
             .trim_start_matches("audit: ")
@@ -171,7 +171,7 @@ impl Outcome {
 }
 
 /// Compares with a file in tests/golden; `UPDATE_GOLDEN=1` writes it instead.
-pub fn golden(file: &str, text: &str) {
+pub(crate) fn golden(file: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/golden")
         .join(file);

@@ -17,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 use super::super::snapshot::Snapshot;
 use super::frame;
 use crate::error::CliError;
-use crate::table::cut;
 
 /// Between two drawings; keys are answered within it too.
 const REDRAW: Duration = Duration::from_millis(150);
@@ -92,10 +91,14 @@ impl Screen {
     }
 
     fn scroll(&mut self, text: &str) -> io::Result<()> {
+        let columns = usize::from(self.terminal.size()?.width).max(1);
         for line in text.lines() {
-            self.terminal.insert_before(1, |buffer| {
-                Line::raw(cut(line, usize::from(buffer.area.width))).render(buffer.area, buffer);
-            })?;
+            let characters: Vec<char> = line.chars().collect();
+            for part in characters.chunks(columns) {
+                let part: String = part.iter().collect();
+                self.terminal
+                    .insert_before(1, |buffer| Line::raw(part).render(buffer.area, buffer))?;
+            }
         }
         Ok(())
     }
