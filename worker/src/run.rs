@@ -256,6 +256,10 @@ impl Spawn for Tasks {
         self.tokio.spawn(task.run())
     }
 
+    fn assigned(&self, partitions: usize) {
+        self.metrics.partitions.set(partitions as i64);
+    }
+
     fn kafka_error(&self, error: &KafkaError) {
         self.metrics.kafka_errors.inc();
         tracing::debug!(%error, "the Kafka client reports");

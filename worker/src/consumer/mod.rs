@@ -81,6 +81,9 @@ pub(crate) trait Spawn: Send {
         stop: CancellationToken,
     ) -> tokio::task::JoinHandle<()>;
 
+    /// The number of partitions that are assigned now.
+    fn assigned(&self, partitions: usize);
+
     /// The consumer's error reports: a topic or right is missing.
     fn kafka_error(&self, error: &KafkaError);
 }
@@ -374,6 +377,7 @@ impl<S: Spawn> Turn<'_, S> {
                     let assigned = Assigned::new(partition, sender, stop, task, Arc::clone(&self.budget));
                     self.assignment.insert(assigned);
                 }
+                self.reader.spawn.assigned(self.assignment.len());
             }
             Rebalance::Revoke(partitions) => {
                 for partition in self.named(&partitions) {
@@ -432,6 +436,7 @@ impl<S: Spawn> Turn<'_, S> {
             if let Err(error) = self.reader.consumer.incremental_unassign(&revocation.partitions) {
                 tracing::error!(%error, "giving up partitions");
             }
+            self.reader.spawn.assigned(self.assignment.len());
         }
         self.revocations.extend(waiting);
     }
