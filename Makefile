@@ -36,5 +36,6 @@ generate: ## Write what is generated from code: the custom resource definition a
 	mv deploy/crd/streampipelines.yaml.new deploy/crd/streampipelines.yaml
 	mv docs/cli.md.new docs/cli.md
 
-bench: ## Measure speed next to the named baselines; the table goes into docs/benchmarks.md
-	bench/run
+bench: ## Measure speed next to the named baselines; the table belongs into docs/benchmarks.md
+	$(CARGO) build --locked --release --package generator --package worker --package bench
+	target/release/bench

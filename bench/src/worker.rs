@@ -1,0 +1,189 @@
+//! The worker: from preloaded partitions into PostgreSQL, next to `psql` copying the same rows.
+
+use std::process::Command;
+use std::time::Instant;
+
+use testbed::Process;
+
+use crate::ROUNDS;
+use crate::error::{BenchError, io};
+use crate::measure::{Row, median, rate};
+use crate::servers::{Servers, Usage, usage};
+
+const PROGRAM: &str = "streampipeline-worker";
+const EVENTS: i64 = 5_000_000;
+/// Connections of the worker by default, and of psql here.
+const WRITERS: usize = 4;
+
+const APPEND: &str = "
+    - name: plays
+      sql: >-
+        SELECT user_id, track_id, event_timestamp, now() AS created_timestamp FROM append
+";
+
+const MERGE: &str = "
+    - name: plays_by_genre
+      sql: >-
+        SELECT t.genre, date_trunc('hour', e.event_timestamp) AS hour, count(*) AS plays
+        FROM merge e JOIN tracks t ON t.track_id = e.track_id GROUP BY 1, 2
+      write: {merge: {key: [genre, hour], sum: [plays]}}
+";
+
+/// Runs a worker over everything that is preloaded; seconds from its first row, and what it used.
+async fn drain(
+    servers: &Servers,
+    name: &str,
+    manifest: &std::path::Path,
+) -> Result<(f64, Usage), BenchError> {
+    let forget = format!("DELETE FROM streampipeline_offsets WHERE pipeline = '{name}'; CHECKPOINT");
+    servers.execute(&forget).await?;
+    let mut worker = servers.start_program(PROGRAM, manifest, &["run"])?;
+    servers.stored(name, 1).await?;
+    let begun = Instant::now();
+    servers.stored(name, EVENTS).await?;
+    let seconds = begun.elapsed().as_secs_f64();
+    let used = usage(&worker)?;
+    stop(&mut worker)?;
+    Ok((seconds, used))
+}
+
+fn stop(worker: &mut Process) -> Result<(), BenchError> {
+    worker.kill()?;
+    Ok(())
+}
+
+fn preload(servers: &Servers, manifest: &std::path::Path) -> Result<(), BenchError> {
+    let count = EVENTS.to_string();
+    servers.run(
+        "streampipeline-generator",
+        manifest,
+        &["--unlimited", "--count", &count],
+    )?;
+    servers.run(PROGRAM, manifest, &["prepare"])?;
+    Ok(())
+}
+
+/// An append table, next to psql's binary COPY of the same rows over as many connections.
+pub(crate) async fn append(servers: &Servers) -> Result<Vec<Row>, BenchError> {
+    let manifest = servers.manifest("append", 10_000, APPEND)?;
+    preload(servers, &manifest)?;
+    let (mut ours, mut theirs, mut memory, mut cpu) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        servers.execute("TRUNCATE plays").await?;
+        let (seconds, used) = drain(servers, "append", &manifest).await?;
+        ours.push(EVENTS as f64 / seconds);
+        memory.push(used.memory);
+        cpu.push(used.cpu / EVENTS as f64 * 1e6);
+        if round == 0 {
+            for writer in 0..WRITERS {
+                let file = copy_file(servers, writer);
+                let sql = format!(
+                    "\\copy (SELECT * FROM plays WHERE user_id % {WRITERS} = {writer}) TO '{file}' (FORMAT binary)"
+                );
+                psql(servers, &sql)?.wait().map_err(io("psql"))?;
+            }
+        }
+        servers.execute("TRUNCATE plays; CHECKPOINT").await?;
+        theirs.push(EVENTS as f64 / copy(servers)?);
+    }
+    let (ours, theirs) = (median(ours), median(theirs));
+    Ok(vec![
+        Row {
+            what: "worker, append table, exactly once, fsync on".to_owned(),
+            figure: rate(ours),
+            baseline: format!("psql \\copy (FORMAT binary) × {WRITERS}: {}", rate(theirs)),
+            ratio: Some(ours / theirs),
+            goal: "≥ 0.6".to_owned(),
+        },
+        Row {
+            what: "worker, CPU a record".to_owned(),
+            figure: format!("{:.2} µs", median(cpu)),
+            baseline: String::new(),
+            ratio: None,
+            goal: String::new(),
+        },
+        Row {
+            what: "worker, memory at a backlog of 5,000,000".to_owned(),
+            figure: format!("{:.0} MB", median(memory)),
+            baseline: String::new(),
+            ratio: None,
+            goal: "≤ 300 MB".to_owned(),
+        },
+    ])
+}
+
+fn copy_file(servers: &Servers, writer: usize) -> String {
+    servers
+        .folder()
+        .join(format!("copy-{writer}"))
+        .display()
+        .to_string()
+}
+
+fn psql(servers: &Servers, sql: &str) -> Result<std::process::Child, BenchError> {
+    Command::new("psql")
+        .args([&servers.postgres.url(), "--quiet", "--command", sql])
+        .spawn()
+        .map_err(io("psql, of the package postgresql-client"))
+}
+
+/// Copies all files at once; the seconds that it took.
+fn copy(servers: &Servers) -> Result<f64, BenchError> {
+    let begun = Instant::now();
+    let copies: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            psql(
+                servers,
+                &format!(
+                    "\\copy plays FROM '{}' (FORMAT binary)",
+                    copy_file(servers, writer)
+                ),
+            )
+        })
+        .collect::<Result<_, _>>()?;
+    for mut copy in copies {
+        copy.wait().map_err(io("psql"))?;
+    }
+    Ok(begun.elapsed().as_secs_f64())
+}
+
+/// A merge table: join with a reference, group, add up in the sink.
+pub(crate) async fn merge(servers: &Servers) -> Result<Vec<Row>, BenchError> {
+    let manifest = servers.manifest("merge", 10_000, MERGE)?;
+    preload(servers, &manifest)?;
+    let mut ours = Vec::new();
+    for _ in 0..ROUNDS {
+        servers.execute("TRUNCATE plays_by_genre").await?;
+        ours.push(EVENTS as f64 / drain(servers, "merge", &manifest).await?.0);
+    }
+    Ok(vec![Row {
+        what: "worker, merge table with a join".to_owned(),
+        figure: rate(median(ours)),
+        baseline: String::new(),
+        ratio: None,
+        goal: String::new(),
+    }])
+}
+
+/// From the process's start to the first row in the sink.
+pub(crate) async fn cold_start(servers: &Servers) -> Result<Vec<Row>, BenchError> {
+    let manifest = servers.manifest("append", 10_000, APPEND)?;
+    let mut seconds = Vec::new();
+    for _ in 0..ROUNDS {
+        servers
+            .execute("DELETE FROM streampipeline_offsets WHERE pipeline = 'append'")
+            .await?;
+        let begun = Instant::now();
+        let mut worker = servers.start_program(PROGRAM, &manifest, &["run"])?;
+        servers.stored("append", 1).await?;
+        seconds.push(begun.elapsed().as_secs_f64());
+        stop(&mut worker)?;
+    }
+    Ok(vec![Row {
+        what: "worker, start of the process to the first row".to_owned(),
+        figure: format!("{:.2} s", median(seconds)),
+        baseline: String::new(),
+        ratio: None,
+        goal: "≤ 2 s".to_owned(),
+    }])
+}
