@@ -37,5 +37,6 @@ generate: ## Write what is generated from code: the custom resource definition a
 	mv docs/cli.md.new docs/cli.md
 
 bench: ## Measure speed next to the named baselines; the table belongs into docs/benchmarks.md
-	$(CARGO) build --locked --release --package generator --package worker --package bench
+	$(CARGO) build --locked --release --package worker --package generator
+	$(CARGO) build --locked --release --package bench
 	target/release/bench
