@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use api::{Generator, Pipeline};
+use api::{CatalogueSource, Generator, Pipeline, Source};
 use clap::Parser;
 use kafka::admin::AdminError;
 use kafka::client::{ClientError, client_config};
@@ -179,6 +179,12 @@ impl Args {
         let Some(mut generator) = pipeline.generator.clone() else {
             return Err(ProgramError::NoGenerator(self.manifest));
         };
+        // Paths in a manifest are relative to its directory.
+        let Source::Music(source) = &mut generator.source;
+        if let (CatalogueSource::Csv(path), Some(directory)) = (&mut source.catalogue, self.manifest.parent())
+        {
+            *path = directory.join(&*path);
+        }
         generator.limit.count = self.count.or(generator.limit.count);
         generator.limit.duration = self.lasting.or(generator.limit.duration);
         let made = generator.clone();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use runtime::health::Heartbeat;
+use runtime::health::{Condition, Heartbeat};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -64,6 +64,8 @@ pub struct Engine {
     pub progress: Arc<Progress>,
     /// Beaten at every tick.
     pub heartbeat: Option<Heartbeat>,
+    /// Met while shards are held.
+    pub readiness: Option<Condition>,
 }
 
 impl Engine {
@@ -100,6 +102,10 @@ impl Engine {
                 self.show(&mut shown, &holding.positions);
                 if !holding.positions.is_empty() {
                     self.progress.begin(now);
+                }
+                if let Some(readiness) = &self.readiness {
+                    let held = !holding.positions.is_empty();
+                    readiness.set(held.then_some(()).ok_or_else(|| "holds no shards".to_owned()));
                 }
             }
             if settings.shutdown.is_cancelled() {

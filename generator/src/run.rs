@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::engine::{Engine, Outcome, Settings};
 use crate::music::Music;
-use crate::output::kafka::{Idempotent, KafkaTarget, Transactional};
+use crate::output::kafka::{BUSY, Idempotent, KafkaTarget, Transactional};
 use crate::output::{Discard, Lines, Output, OutputError, Target};
 use crate::progress::Progress;
 use crate::schedule::Schedule;
@@ -50,7 +50,7 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// Made for as many shards and threads.
     pub progress: Arc<Progress>,
-    /// Each thread shows here that it is alive.
+    /// Each thread shows here that it is alive, and ready when it holds shards.
     pub health: Health,
     /// Ends the run in order.
     pub shutdown: CancellationToken,
@@ -123,16 +123,19 @@ pub async fn run(
         shutdown: shutdown.clone(),
     };
     let begun = clock.now();
+    let rate = settings.schedule.as_ref().map_or(f64::INFINITY, Schedule::mean);
     let mut tasks = JoinSet::new();
     for (thread, shards) in split(music.shards().count(), threads).into_iter().enumerate() {
-        let output = output(&destination, thread, shards, begun, &progress)?;
+        let output = output(&destination, thread, rate >= BUSY, shards, begun, &progress)?;
+        let name = format!("generator thread {thread}");
         let engine = Engine {
             thread,
             music: Arc::clone(&music),
             output,
             clock: Arc::clone(&clock),
             progress: Arc::clone(&progress),
-            heartbeat: Some(health.heartbeat(&format!("generator thread {thread}"), STUCK)),
+            heartbeat: Some(health.heartbeat(&name, STUCK)),
+            readiness: Some(health.condition(&name)),
         };
         let settings = settings.clone();
         tasks.spawn_blocking(move || engine.run(&settings));
@@ -176,6 +179,7 @@ fn split(shards: u16, threads: usize) -> Vec<Vec<u16>> {
 fn output(
     destination: &Destination,
     thread: usize,
+    busy: bool,
     shards: Vec<u16>,
     begun: i64,
     progress: &Arc<Progress>,
@@ -186,9 +190,12 @@ fn output(
         Destination::Lines(target, name) => {
             Box::new(Lines::new(Arc::clone(target), name.clone(), shards, progress))
         }
-        Destination::Idempotent(target) => Box::new(Idempotent::new(target, shards, begun, progress)?),
+        Destination::Idempotent(target) => {
+            let target = target.for_thread(thread, busy);
+            Box::new(Idempotent::new(&target, shards, begun, progress)?)
+        }
         Destination::Transactional(target) => {
-            Box::new(Transactional::new(target.for_thread(thread), progress)?)
+            Box::new(Transactional::new(target.for_thread(thread, busy), progress)?)
         }
     })
 }

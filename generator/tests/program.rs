@@ -112,6 +112,32 @@ async fn wrong_input_is_explained() {
     }
 }
 
+/// The catalogue's path is relative to the manifest, wherever the program is started.
+#[tokio::test]
+async fn a_catalogue_is_found_beside_the_manifest() {
+    let scene = scene("beside", &[]).replace("tracks: 1140", "catalogue: {csv: {path: tracks.csv}}");
+    let header = "track_id,artists,album_name,track_name,popularity,duration_ms,explicit,danceability,energy,key,\
+        loudness,mode,speechiness,acousticness,instrumentalness,liveness,valence,tempo,time_signature,track_genre";
+    let row =
+        |genre: &str| format!("x,A,B,C,50,1000,False,0.5,0.5,1,-6.5,0,0.1,0.1,0.1,0.1,0.5,120,4,{genre}\n");
+    let rows = ["pop", "rock", "jazz"].map(row).concat();
+    std::fs::write(
+        scene.file().with_file_name("tracks.csv"),
+        format!("{header}\n{rows}"),
+    )
+    .unwrap();
+    let mut process = scene.spawn(&["--output", "stdout", "--count", "1000", "--unlimited"]);
+    assert!(process.wait(PATIENCE).await.unwrap().success());
+    let events = process.stdout().unwrap();
+    for track in 1..=3 {
+        assert!(
+            events.contains(&format!("\"track_id\":{track},")),
+            "track {track}"
+        );
+    }
+    assert!(!events.contains("\"track_id\":4,"));
+}
+
 /// Health and metrics can be asked for while it runs.
 #[tokio::test]
 async fn health_is_served() {
@@ -132,7 +158,9 @@ async fn health_is_served() {
         metrics.contains("streampipeline_generator_shards 64\n"),
         "{metrics}"
     );
-    assert!(get(&address, "/livez").unwrap().contains("200 OK"));
+    for path in ["/livez", "/readyz"] {
+        assert!(get(&address, path).unwrap().contains("200 OK"), "{path}");
+    }
     process.terminate().unwrap();
     assert!(process.wait(PATIENCE).await.unwrap().success());
 }

@@ -120,6 +120,7 @@ impl Scene {
             output: Box::new(self.script),
             progress: Arc::clone(&progress),
             heartbeat: None,
+            readiness: None,
         };
         let outcome = engine.run(&self.settings).unwrap();
         let log = std::mem::take(&mut *self.log.lock().unwrap());

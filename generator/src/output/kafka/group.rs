@@ -14,6 +14,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::takeover::Stored;
 use super::{KafkaOutputError, KafkaTarget, is_lasting};
 
 /// The consumer's context. Its callbacks run within [`Group::poll`], on the calling thread.
@@ -84,14 +85,6 @@ pub(super) struct Group {
     topic: String,
     name: String,
     shards: u16,
-}
-
-/// A shard's checkpoint as the group has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stored {
-    pub(super) shard: u16,
-    /// `None` for a shard that has produced nothing yet.
-    pub(super) checkpoint: Option<Checkpoint>,
 }
 
 impl Group {
@@ -235,14 +228,5 @@ impl Group {
             group: self.name.clone(),
             source,
         }
-    }
-}
-
-impl Stored {
-    /// Whether the shard goes on with its run.
-    pub(super) fn continues(&self, fingerprint: u64) -> bool {
-        self.checkpoint
-            .as_ref()
-            .is_some_and(|checkpoint| checkpoint.fingerprint == fingerprint)
     }
 }

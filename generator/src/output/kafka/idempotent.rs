@@ -43,7 +43,7 @@ impl Idempotent {
         now: i64,
         progress: Arc<Progress>,
     ) -> Result<Self, KafkaOutputError> {
-        let (config, reporter) = producer_config(&target.client);
+        let (config, reporter) = producer_config(target);
         Ok(Self {
             sender: Sender::new(&config, &reporter, &target.topic, now)?,
             topic: Arc::clone(&target.topic),

@@ -3,6 +3,7 @@
 mod group;
 mod idempotent;
 mod sender;
+mod takeover;
 mod transaction;
 mod transactional;
 
@@ -21,6 +22,8 @@ use crate::music::Music;
 pub use idempotent::Idempotent;
 pub use transactional::Transactional;
 
+/// Events a second from which on batches fill by themselves.
+pub(crate) const BUSY: f64 = 50_000.0;
 const TOPICS_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What a process is called among the replicas of its pipeline; never two at once are called the same.
@@ -50,6 +53,8 @@ pub struct KafkaTarget {
     /// Checkpoints of other events are not continued.
     fingerprint: u64,
     shards: u16,
+    /// So many events are expected that batches fill by themselves.
+    busy: bool,
 }
 
 impl KafkaTarget {
@@ -81,13 +86,15 @@ impl KafkaTarget {
             group,
             fingerprint: music.fingerprint(),
             shards: music.shards().count(),
+            busy: false,
         }
     }
 
-    /// A thread is to Kafka what a replica is.
-    pub(crate) fn for_thread(&self, thread: usize) -> Self {
+    /// A thread is to Kafka what a replica is. `busy`: it will send [`BUSY`] events a second or more.
+    pub(crate) fn for_thread(&self, thread: usize, busy: bool) -> Self {
         Self {
             transactional_id: format!("{}-{thread}", self.transactional_id),
+            busy,
             ..self.clone()
         }
     }

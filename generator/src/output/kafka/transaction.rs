@@ -43,14 +43,15 @@ pub(super) fn commit(
     let Some(member) = member else {
         return abort(sender, KafkaError::Canceled);
     };
-    if !sender.flush(TIMEOUT) {
+    let producer = sender.producer();
+    // Before the wait for the last records: they go out while the coordinator answers.
+    let sent = repeat(deadline, || {
+        producer.send_offsets_to_transaction(checkpoints, member, CALL)
+    });
+    if sent.is_ok() && !sender.flush(TIMEOUT) {
         return abort(sender, KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut));
     }
-    let producer = sender.producer();
-    let committed = repeat(deadline, || {
-        producer.send_offsets_to_transaction(checkpoints, member, CALL)
-    })
-    .and_then(|()| repeat(deadline, || producer.commit_transaction(CALL)));
+    let committed = sent.and_then(|()| repeat(deadline, || producer.commit_transaction(CALL)));
     match committed {
         Ok(()) => Ok(()),
         Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {

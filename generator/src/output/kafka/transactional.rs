@@ -14,14 +14,14 @@ use std::time::Duration;
 
 use ::kafka::checkpoint::Checkpoint;
 use ::kafka::context::ErrorReporter;
-use jiff::Timestamp;
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::Producer;
 use runtime::backoff::Backoff;
 
-use super::group::{Group, Stored};
+use super::group::Group;
 use super::sender::{Sender, producer_config};
+use super::takeover::{self, Takeover};
 use super::transaction::{self, Failure};
 use super::{KafkaOutputError, KafkaTarget, is_lasting};
 use crate::output::{Holding, Output, OutputError, Record, Written};
@@ -87,7 +87,7 @@ impl fmt::Debug for Transactional {
 impl Transactional {
     /// Joins the group; shards, and the producer, come with the ticks.
     pub fn new(target: KafkaTarget, progress: Arc<Progress>) -> Result<Self, KafkaOutputError> {
-        let (mut config, reporter) = producer_config(&target.client);
+        let (mut config, reporter) = producer_config(&target);
         config.set("transactional.id", &target.transactional_id).set(
             "transaction.timeout.ms",
             transaction::TIMEOUT.as_millis().to_string(),
@@ -168,53 +168,31 @@ impl Transactional {
             .saturating_mul(1 << self.attempts.min(8))
             .min(LONGEST_READ);
         let fingerprint = self.target.fingerprint;
-        let stored = self.group.checkpoints(self.waiting.iter().copied(), timeout)?;
-        let all = match &stored {
-            // Shards that begin anew belong to the run that other shards have begun already, if there is one.
-            Some(stored) if stored.iter().any(|stored| !stored.continues(fingerprint)) => {
+        let taken = self.group.checkpoints(self.waiting.iter().copied(), timeout)?;
+        let all = match &taken {
+            Some(taken) if taken.iter().any(|stored| stored.matching(fingerprint).is_none()) => {
                 self.group.all_checkpoints(timeout)?
             }
             _ => Some(Vec::new()),
         };
-        let (Some(stored), Some(all)) = (stored, all) else {
+        let takeover = match (taken, all) {
+            (Some(taken), Some(all)) => takeover::decide(taken, &all, fingerprint, self.now, self.attempts),
+            _ => Takeover::Wait,
+        };
+        let Takeover::From {
+            shards,
+            anew,
+            announce,
+        } = takeover
+        else {
             self.retry_later();
             return Ok(());
         };
-        let started = Timestamp::from_microsecond(self.now).unwrap_or_default();
-        let begun = all
-            .into_iter()
-            .filter_map(|stored| stored.checkpoint)
-            .filter(|checkpoint| checkpoint.fingerprint == fingerprint)
-            .max_by_key(|checkpoint| checkpoint.started);
-        let (mut continued, mut anew) = (0, 0);
-        for Stored { shard, checkpoint } in stored {
-            let checkpoint = match checkpoint {
-                Some(checkpoint) if checkpoint.fingerprint == fingerprint => {
-                    continued += 1;
-                    checkpoint
-                }
-                other => {
-                    anew += 1;
-                    // A run that is older than what this shard did last has been left by it before.
-                    let left = other.map(|checkpoint| checkpoint.started);
-                    let (run, started) = begun
-                        .as_ref()
-                        .filter(|begun| left.is_none_or(|left| left < begun.started))
-                        .map_or((self.now as u64, started), |begun| (begun.run, begun.started));
-                    Checkpoint {
-                        run,
-                        started,
-                        produced: 0,
-                        per_partition: Vec::new(),
-                        fingerprint,
-                    }
-                }
-            };
+        let continued = shards.len() - anew;
+        for (shard, checkpoint) in shards {
             if let Some(lane) = self.lanes.get_mut(usize::from(shard)) {
-                *lane = Some(Lane {
-                    checkpoint,
-                    touched: false,
-                });
+                let touched = announce && shard == 0;
+                *lane = Some(Lane { checkpoint, touched });
             }
         }
         let held = self.lanes.iter().flatten().count();
@@ -222,7 +200,25 @@ impl Transactional {
         self.waiting.clear();
         self.attempts = 0;
         self.changed = true;
+        if announce && self.begin() {
+            self.commit()?;
+        }
         Ok(())
+    }
+
+    /// Begins a transaction; whether that was possible. If not, the failure is dealt with at the next tick.
+    fn begin(&mut self) -> bool {
+        let begun = match &self.sender {
+            Some(sender) => sender.producer().begin_transaction(),
+            None => return false,
+        };
+        self.failure = begun.err().map(Failure::Broken);
+        self.transaction = Some(Transaction {
+            begun: self.now,
+            events: 0,
+            bytes: 0,
+        });
+        self.failure.is_none()
     }
 
     /// Commits the open transaction, if there is one; false if it was aborted.
@@ -275,14 +271,13 @@ impl Transactional {
         // librdkafka's text repeats itself for every shard; the code says as much.
         let code = cause.rdkafka_error_code();
         let reason = code.map_or_else(|| cause.to_string(), |code| code.to_string());
-        match code {
-            Some(Code::IllegalGeneration | Code::RebalanceInProgress | Code::UnknownMemberId) => {
-                tracing::info!(
-                    reason,
-                    "shards are shared anew; the events of a transaction are produced again"
-                );
-            }
-            _ => tracing::warn!(reason, "a transaction was aborted; its events are produced again"),
+        if let Some(Code::IllegalGeneration | Code::RebalanceInProgress | Code::UnknownMemberId) = code {
+            tracing::info!(
+                reason,
+                "shards are shared anew; the events of a transaction are produced again"
+            );
+        } else {
+            tracing::warn!(reason, "a transaction was aborted; its events are produced again");
         }
         if matches!(failure, Failure::Broken(_)) {
             self.sender = None;
@@ -320,7 +315,7 @@ impl Transactional {
 impl Output for Transactional {
     fn tick(&mut self, now: i64) -> Result<Option<Holding>, OutputError> {
         self.now = now;
-        let due = |transaction: &Transaction| now - transaction.begun >= COMMIT_INTERVAL;
+        let due = |open: &Transaction| now - open.begun >= COMMIT_INTERVAL;
         if self.failure.is_some() || self.transaction.as_ref().is_some_and(due) {
             self.commit()?;
         }
@@ -339,27 +334,13 @@ impl Output for Transactional {
     }
 
     fn write(&mut self, record: Record<'_>) -> Result<Written, OutputError> {
-        let (Some(sender), Some(Some(lane)), None) = (
-            &self.sender,
-            self.lanes.get_mut(usize::from(record.shard)),
-            &self.failure,
-        ) else {
+        if self.failure.is_some() || (self.transaction.is_none() && !self.begin()) {
+            return Ok(Written::Full);
+        }
+        let (Some(sender), Some(Some(lane))) = (&self.sender, self.lanes.get_mut(usize::from(record.shard)))
+        else {
             return Ok(Written::Full);
         };
-        if self.transaction.is_none() {
-            if let Err(error) = sender.producer().begin_transaction() {
-                self.failure = Some(Failure::Broken(error));
-            }
-            // Also of one that did not begin, so that the failure is dealt with.
-            self.transaction = Some(Transaction {
-                begun: self.now,
-                events: 0,
-                bytes: 0,
-            });
-            if self.failure.is_some() {
-                return Ok(Written::Full);
-            }
-        }
         let checkpoint = &mut lane.checkpoint;
         match sender.send(record, checkpoint.run, &mut checkpoint.per_partition) {
             Ok(Written::Full) => Ok(Written::Full),
