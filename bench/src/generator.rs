@@ -1,5 +1,7 @@
 //! The generator: to nowhere, and to Kafka next to Kafka's own load tool.
 
+use std::process::Output;
+
 use crate::ROUNDS;
 use crate::error::{BenchError, io};
 use crate::measure::{Row, median, rate};
@@ -11,8 +13,12 @@ const PROGRAM: &str = "streampipeline-generator";
 const TABLES: &str = "    - {name: unused, sql: \"SELECT user_id FROM generator\"}";
 
 /// Events a second out of the summary: `complete: 10000 events in 0.6 s (16816 events/s)`.
-fn events_a_second(output: &[u8]) -> Result<f64, BenchError> {
-    let text = String::from_utf8_lossy(output);
+fn events_a_second(output: &Output) -> Result<f64, BenchError> {
+    let text = String::from_utf8_lossy(if output.stdout.is_empty() {
+        &output.stderr
+    } else {
+        &output.stdout
+    });
     let figure = text
         .rsplit('(')
         .next()

@@ -16,7 +16,12 @@ const NO_ENVIRONMENT: [(&str, &str); 0] = [];
 
 /// A shell that can be interrupted: one that inherits SIGINT ignored, as from a script's background job, cannot.
 fn shell(script: &str) -> Process {
-    Process::spawn("env", ["--default-signal=INT", "sh", "-c", script], NO_ENVIRONMENT).unwrap()
+    Process::spawn(
+        "env",
+        ["--default-signal=INT", "sh", "-c", script],
+        NO_ENVIRONMENT,
+    )
+    .unwrap()
 }
 
 #[tokio::test]

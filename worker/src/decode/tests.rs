@@ -1,4 +1,3 @@
-
 use super::*;
 use api::{FieldType, Partition};
 use arrow::array::{Array, AsArray};
