@@ -32,9 +32,7 @@ pub(crate) fn to_nowhere(servers: &Servers) -> Result<Vec<Row>, BenchError> {
     let mut rates = Vec::new();
     for _ in 0..ROUNDS {
         let arguments = ["--output", "none", "--unlimited", "--count", "20000000"];
-        rates.push(events_a_second(
-            &servers.run(PROGRAM, &manifest, &arguments)?.stdout,
-        )?);
+        rates.push(events_a_second(&servers.run(PROGRAM, &manifest, &arguments)?)?);
     }
     let figure = median(rates);
     let million = servers.manifest("generator", 1_000_000, TABLES)?;
@@ -78,9 +76,7 @@ pub(crate) async fn to_kafka(servers: &Servers) -> Result<Vec<Row>, BenchError> 
     for round in 0..ROUNDS {
         let count = (EVENTS * (round as u64 + 1)).to_string();
         let arguments = ["--unlimited", "--count", &count];
-        ours.push(events_a_second(
-            &servers.run(PROGRAM, &manifest, &arguments)?.stdout,
-        )?);
+        ours.push(events_a_second(&servers.run(PROGRAM, &manifest, &arguments)?)?);
         theirs.push(perf_test(servers, EVENTS, values).await?);
     }
     let (ours, theirs) = (median(ours), median(theirs));
