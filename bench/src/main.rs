@@ -45,6 +45,8 @@ async fn run() -> Result<Vec<Row>, BenchError> {
     if wanted("worker") {
         rows.extend(worker::append(&servers).await?);
         rows.extend(worker::merge(&servers).await?);
+    }
+    if wanted("start") {
         rows.extend(worker::cold_start(&servers).await?);
     }
     Ok(rows)

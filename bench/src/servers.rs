@@ -46,6 +46,12 @@ impl Servers {
 
     /// A manifest of the pipeline `name`, which has these tables.
     pub(crate) fn manifest(&self, name: &str, users: u32, tables: &str) -> Result<PathBuf, BenchError> {
+        // Two pipelines in one database do not share a reference table.
+        let references = if tables.contains("tracks") {
+            "  references: [{name: tracks, from: {generated: music.tracks}, key: [track_id]}]"
+        } else {
+            ""
+        };
         let text = format!(
             "apiVersion: streampipeline.dev/v1alpha1
 kind: StreamPipeline
@@ -59,8 +65,7 @@ spec:
   generator:
     music: {{users: {users}}}
     rate: 1000
-  references:
-    - {{name: tracks, from: {{generated: music.tracks}}, key: [track_id]}}
+{references}
   tables:
 {tables}
   sink:

@@ -1,7 +1,7 @@
 //! The worker: from preloaded partitions into PostgreSQL, next to `psql` copying the same rows.
 
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use testbed::Process;
 
@@ -43,17 +43,19 @@ async fn drain(
     servers.stored(name, EVENTS).await?;
     let seconds = begun.elapsed().as_secs_f64();
     let used = usage(&worker)?;
-    stop(&mut worker)?;
+    stop(&mut worker).await?;
     Ok((seconds, used))
 }
 
-fn stop(worker: &mut Process) -> Result<(), BenchError> {
-    worker.kill()?;
+/// Ends a worker in order: a killed one keeps its partitions until its session times out.
+async fn stop(worker: &mut Process) -> Result<(), BenchError> {
+    worker.terminate()?;
+    worker.wait(Duration::from_secs(30)).await?;
     Ok(())
 }
 
-fn preload(servers: &Servers, manifest: &std::path::Path) -> Result<(), BenchError> {
-    let count = EVENTS.to_string();
+fn preload(servers: &Servers, manifest: &std::path::Path, events: i64) -> Result<(), BenchError> {
+    let count = events.to_string();
     servers.run(
         "streampipeline-generator",
         manifest,
@@ -66,7 +68,7 @@ fn preload(servers: &Servers, manifest: &std::path::Path) -> Result<(), BenchErr
 /// An append table, next to psql's binary COPY of the same rows over as many connections.
 pub(crate) async fn append(servers: &Servers) -> Result<Vec<Row>, BenchError> {
     let manifest = servers.manifest("append", 10_000, APPEND)?;
-    preload(servers, &manifest)?;
+    preload(servers, &manifest, EVENTS)?;
     let (mut ours, mut theirs, mut memory, mut cpu) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         servers.execute("TRUNCATE plays").await?;
@@ -150,7 +152,7 @@ fn copy(servers: &Servers) -> Result<f64, BenchError> {
 /// A merge table: join with a reference, group, add up in the sink.
 pub(crate) async fn merge(servers: &Servers) -> Result<Vec<Row>, BenchError> {
     let manifest = servers.manifest("merge", 10_000, MERGE)?;
-    preload(servers, &manifest)?;
+    preload(servers, &manifest, EVENTS)?;
     let mut ours = Vec::new();
     for _ in 0..ROUNDS {
         servers.execute("TRUNCATE plays_by_genre").await?;
@@ -167,17 +169,22 @@ pub(crate) async fn merge(servers: &Servers) -> Result<Vec<Row>, BenchError> {
 
 /// From the process's start to the first row in the sink.
 pub(crate) async fn cold_start(servers: &Servers) -> Result<Vec<Row>, BenchError> {
-    let manifest = servers.manifest("append", 10_000, APPEND)?;
+    let manifest = servers.manifest(
+        "cold",
+        10_000,
+        &APPEND.replace("append", "cold").replace("plays", "cold_plays"),
+    )?;
+    preload(servers, &manifest, 100_000)?;
     let mut seconds = Vec::new();
     for _ in 0..ROUNDS {
         servers
-            .execute("DELETE FROM streampipeline_offsets WHERE pipeline = 'append'")
+            .execute("DELETE FROM streampipeline_offsets WHERE pipeline = 'cold'")
             .await?;
         let begun = Instant::now();
         let mut worker = servers.start_program(PROGRAM, &manifest, &["run"])?;
-        servers.stored("append", 1).await?;
+        servers.stored("cold", 1).await?;
         seconds.push(begun.elapsed().as_secs_f64());
-        stop(&mut worker)?;
+        stop(&mut worker).await?;
     }
     Ok(vec![Row {
         what: "worker, start of the process to the first row".to_owned(),
