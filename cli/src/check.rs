@@ -18,7 +18,7 @@ pub(crate) async fn check(file: &Path, pipeline: &Pipeline) -> Result<Plans, Cli
                 .iter()
                 .map(|error| format!("{}: {error}", file.display()))
                 .collect();
-            return Err(CliError::Manifest(lines.join("\n")));
+            return Err(CliError::Tables(lines.join("\n")));
         }
         plans => plans?,
     };
@@ -30,7 +30,7 @@ pub(crate) async fn check(file: &Path, pipeline: &Pipeline) -> Result<Plans, Cli
     let definitions = plans.definitions().to_vec();
     match Sink::open(&anywhere, definitions, &Secrets::new(None, |_| None)).await {
         Ok(_) => Ok(plans),
-        Err(error) => Err(CliError::Manifest(line(file, pipeline, &error))),
+        Err(error) => Err(CliError::Tables(line(file, pipeline, &error))),
     }
 }
 

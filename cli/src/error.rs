@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use generator::destination::DestinationError;
 use generator::music::MusicError;
 use generator::run::RunError;
 use kafka::admin::AdminError;
@@ -9,6 +10,7 @@ use kafka::client::ClientError;
 use kafka::lag::LagError;
 use rdkafka::error::KafkaError;
 use runtime::exit::Exit;
+use runtime::manifest::ManifestFileError;
 use runtime::telemetry::TelemetryError;
 use worker::run::WorkerError;
 use worker::sink::SinkError;
@@ -17,8 +19,11 @@ use worker::sink::SinkError;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
     /// The manifest cannot be used: a line for each problem, which begins with the file's name.
+    #[error(transparent)]
+    Manifest(#[from] ManifestFileError),
+    /// The manifest's tables cannot be: a line for each problem, which begins with the file's name.
     #[error("{0}")]
-    Manifest(String),
+    Tables(String),
     /// Arguments that parse, but do not fit together or to the manifest.
     #[error("{0}")]
     Usage(String),
@@ -52,6 +57,9 @@ pub(crate) enum CliError {
     /// The generator's source.
     #[error(transparent)]
     Music(#[from] MusicError),
+    /// Where the generator's events are to go.
+    #[error(transparent)]
+    Destination(#[from] DestinationError),
     /// The generator's run.
     #[error(transparent)]
     Generator(#[from] RunError),
@@ -89,9 +97,12 @@ impl CliError {
     #[must_use]
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Manifest(_) | Self::Usage(_) | Self::Worker(WorkerError::Plan(_)) | Self::Telemetry(_) => {
-                Exit::Usage
-            }
+            Self::Manifest(ManifestFileError::Read { .. }) => Exit::Failure,
+            Self::Manifest(_)
+            | Self::Tables(_)
+            | Self::Usage(_)
+            | Self::Worker(WorkerError::Plan(_))
+            | Self::Telemetry(_) => Exit::Usage,
             _ => Exit::Failure,
         }
     }
@@ -101,7 +112,10 @@ impl CliError {
     #[must_use]
     pub(crate) fn report(&self) -> String {
         match self {
-            Self::Manifest(problems) => problems.clone(),
+            Self::Tables(problems) => problems.clone(),
+            Self::Manifest(
+                problems @ (ManifestFileError::Text { .. } | ManifestFileError::Invalid { .. }),
+            ) => problems.to_string(),
             error => format!("error: {}", runtime::report::lines(error)),
         }
     }

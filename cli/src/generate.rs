@@ -1,20 +1,16 @@
 //! `streampipeline generate`: the generator alone.
 
-use std::fs::File;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
-use std::str::FromStr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use api::{Generator, Pipeline};
 use clap::Args;
 use generator::clock::SystemClock;
+use generator::destination::Choice;
 use generator::music::Music;
-use generator::output::kafka::{KafkaTarget, Replica};
+use generator::output::kafka::Replica;
 use generator::progress::Progress;
-use generator::run::{CATCH_UP, Context, Destination, run};
-use kafka::client::client_config;
+use generator::run::{CATCH_UP, Context, run};
 use runtime::exit::Exit;
 use runtime::health::Health;
 use tokio::sync::watch;
@@ -40,7 +36,7 @@ pub(crate) struct GenerateArgs {
     pipeline: PipelineArgs,
     /// Where events go: `stdout`, `file:PATH` (both as lines of JSON), `kafka` or `none`
     #[arg(long, value_name = "WHERE", default_value = "stdout")]
-    output: Output,
+    output: Choice,
     /// End after so many events; a run that goes on in Kafka counts those that it had before
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -61,33 +57,10 @@ pub(crate) struct GenerateArgs {
     kafka: KafkaChoice,
 }
 
-/// Where events go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Output {
-    Stdout,
-    File(PathBuf),
-    Kafka,
-    Nowhere,
-}
-
-impl FromStr for Output {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match (text, text.strip_prefix("file:")) {
-            ("stdout", _) => Ok(Self::Stdout),
-            ("kafka", _) => Ok(Self::Kafka),
-            ("none", _) => Ok(Self::Nowhere),
-            (_, Some(path)) if !path.is_empty() => Ok(Self::File(path.into())),
-            (other, _) => Err(format!("{other:?} is neither stdout, file:PATH, kafka nor none")),
-        }
-    }
-}
-
 impl GenerateArgs {
     pub(crate) async fn run(self) -> Result<Exit, CliError> {
         let kafka = match self.output {
-            Output::Kafka => self.kafka.clone(),
+            Choice::Kafka => self.kafka.clone(),
             _ => KafkaChoice::Manifest,
         };
         if matches!(kafka, KafkaChoice::None | KafkaChoice::Embedded) {
@@ -114,7 +87,12 @@ impl GenerateArgs {
             .map_err(|_| {
                 CliError::Failed("a defect: the generator's source ended unexpectedly".to_owned())
             })??;
-        let destination = self.destination(&pipeline, &generator, &music).await?;
+        let replica = Replica::Passing(format!("generate-{}", std::process::id()));
+        let secrets = self.pipeline.secrets();
+        let destination = self
+            .output
+            .open(&pipeline, &generator, &music, &secrets, &replica)
+            .await?;
         if let Some(lasting) = self.lasting {
             end_after(lasting, shutdown.clone());
         }
@@ -132,37 +110,6 @@ impl GenerateArgs {
         let summary = run(&generator, Arc::new(music), destination, context).await?;
         eprintln!("{summary}");
         Ok(Exit::Success)
-    }
-
-    async fn destination(
-        &self,
-        pipeline: &Pipeline,
-        generator: &Generator,
-        music: &Music,
-    ) -> Result<Destination, CliError> {
-        Ok(match &self.output {
-            Output::Nowhere => Destination::Discard,
-            Output::Stdout => Destination::Lines(
-                Arc::new(Mutex::new(std::io::stdout())),
-                "standard output".to_owned(),
-            ),
-            Output::File(path) => {
-                let name = path.display().to_string();
-                let file = File::create(path).map_err(CliError::io(format!("cannot create {name}")))?;
-                Destination::Lines(Arc::new(Mutex::new(file)), name)
-            }
-            Output::Kafka => {
-                let client = client_config(
-                    &pipeline.kafka,
-                    &self.pipeline.secrets(),
-                    "streampipeline-generate",
-                )?;
-                let replica = Replica::Passing(format!("generate-{}", std::process::id()));
-                let target = KafkaTarget::new(pipeline, generator, music, client, &replica);
-                target.ensure_topics(pipeline).await?;
-                Destination::Transactional(target)
-            }
-        })
     }
 }
 

@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use api::crd::{KafkaSpec, LimitSpec, SinkSpec, SqliteSpec};
 use api::{Pipeline, StreamPipeline};
+use runtime::manifest;
 
 use crate::args::SinkArgs;
 use crate::error::CliError;
@@ -84,26 +85,9 @@ impl Overrides {
 
 /// The pipeline of a manifest file.
 pub(crate) fn load(file: &Path, overrides: &Overrides) -> Result<Pipeline, CliError> {
-    let name = file.display();
-    let text =
-        std::fs::read_to_string(file).map_err(CliError::io(format!("cannot read the manifest {name}")))?;
-    let mut resource = api::parse(&text).map_err(|error| CliError::Manifest(format!("{name}: {error}")))?;
-    let directory = file.parent().unwrap_or(Path::new(""));
-    let directory = std::path::absolute(if directory.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        directory
-    })
-    .map_err(CliError::io("cannot find the current directory"))?;
-    anchor(&mut resource, &directory);
+    let mut resource = manifest::read(file)?;
     apply(&mut resource, overrides)?;
-    api::validate(&resource).map_err(|problems| {
-        let lines: Vec<String> = problems
-            .iter()
-            .map(|problem| format!("{name}: {problem}"))
-            .collect();
-        CliError::Manifest(lines.join("\n"))
-    })
+    Ok(manifest::check(file, &resource)?)
 }
 
 /// As [`load`], for a command that reads the sink: the file of an embedded one has to be there already.
@@ -122,27 +106,6 @@ pub(crate) fn load_existing(file: &Path, overrides: &Overrides) -> Result<Pipeli
         )));
     }
     Ok(pipeline)
-}
-
-/// Paths in a manifest are relative to its directory.
-fn anchor(resource: &mut StreamPipeline, directory: &Path) {
-    let spec = &mut resource.spec;
-    let catalogue = spec
-        .generator
-        .iter_mut()
-        .filter_map(|generator| generator.music.as_mut()?.catalogue.as_mut()?.csv.as_mut());
-    let references = spec
-        .references
-        .iter_mut()
-        .filter_map(|reference| reference.from.csv.as_mut());
-    let paths = catalogue
-        .map(|csv| &mut csv.path)
-        .chain(references.map(|csv| &mut csv.path))
-        .chain(spec.sink.sqlite.iter_mut().map(|sqlite| &mut sqlite.path));
-    // An empty path stays one: that is an error of its own.
-    for path in paths.filter(|path| !path.is_empty()) {
-        *path = directory.join(&*path).to_string_lossy().into_owned();
-    }
 }
 
 fn apply(resource: &mut StreamPipeline, overrides: &Overrides) -> Result<(), CliError> {
@@ -251,12 +214,10 @@ spec:
     - name: plays
       fields: {user_id: int, track_id: int, event_timestamp: timestamp, event_type: string}
   generator:
-    music: {catalogue: {csv: {path: data/tracks.csv}}}
+    music: {}
     rate: 10
     shape: {bursts: {every: 5m, lasting: 30s, rate: 100}}
     limit: {duration: 1h}
-  references:
-    - {name: states, from: {csv: {path: /data/states.csv, fields: {code: string}}}}
   tables:
     - {name: rows, sql: SELECT user_id FROM plays}
   sink: {cassandra: {contactPoints: [c], keyspace: k}}
@@ -264,7 +225,6 @@ spec:
 
     fn pipeline(overrides: &Overrides) -> Pipeline {
         let mut resource = api::parse(MANIFEST).unwrap();
-        anchor(&mut resource, Path::new("/pipelines"));
         apply(&mut resource, overrides).unwrap();
         api::validate(&resource).unwrap()
     }
@@ -299,7 +259,7 @@ spec:
     }
 
     #[test]
-    fn an_address_keeps_the_manifests_security_and_paths_are_the_manifests() {
+    fn an_address_keeps_the_manifests_security() {
         let pipeline = pipeline(&Overrides {
             kafka: KafkaChoice::Address("127.0.0.1:9092".to_owned()),
             sink: SinkChoice::Sqlite("/data/other.db".into()),
@@ -307,17 +267,6 @@ spec:
         });
         assert_eq!(pipeline.kafka.bootstrap_servers, ["127.0.0.1:9092"]);
         assert!(pipeline.kafka.security.sasl.is_some());
-        let Some(api::Source::Music(music)) = pipeline.generator.map(|generator| generator.source) else {
-            panic!()
-        };
-        assert_eq!(
-            music.catalogue,
-            api::CatalogueSource::Csv("/pipelines/data/tracks.csv".into())
-        );
-        let api::ReferenceSource::Csv(csv) = &pipeline.references[0].source else {
-            panic!()
-        };
-        assert_eq!(csv.path, Path::new("/data/states.csv"));
     }
 
     #[test]

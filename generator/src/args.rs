@@ -1,17 +1,12 @@
 //! The arguments of `streampipeline-generator`.
 
-use std::fs::File;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::str::FromStr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use api::{CatalogueSource, Generator, Pipeline, Source};
 use clap::Parser;
-use kafka::admin::AdminError;
-use kafka::client::{ClientError, client_config};
 use prometheus_client::registry::Registry;
 use runtime::exit::Exit;
 use runtime::health::Health;
@@ -23,11 +18,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::SystemClock;
+use crate::destination::{Choice, DestinationError};
 use crate::metrics;
 use crate::music::{Music, MusicError};
-use crate::output::kafka::{KafkaTarget, Replica};
+use crate::output::kafka::Replica;
 use crate::progress::Progress;
-use crate::run::{CATCH_UP, Context, Destination, RunError, Summary, run};
+use crate::run::{CATCH_UP, Context, RunError, Summary, run};
 
 /// Produces the events that a pipeline's manifest describes, at the rate that it asks for.
 ///
@@ -53,7 +49,7 @@ pub struct Args {
     secrets: Option<PathBuf>,
     /// Where events go: kafka, stdout, none, or `file:PATH` (lines of JSON).
     #[arg(long, value_name = "WHERE", default_value = "kafka")]
-    output: OutputArg,
+    output: Choice,
     /// End after so many events, counted over all replicas from the run's beginning.
     #[arg(long, value_name = "N")]
     count: Option<u64>,
@@ -81,28 +77,6 @@ pub struct Args {
     log_format: LogFormat,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum OutputArg {
-    Kafka,
-    Stdout,
-    Discard,
-    File(PathBuf),
-}
-
-impl FromStr for OutputArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match (text, text.strip_prefix("file:")) {
-            ("kafka", _) => Ok(Self::Kafka),
-            ("stdout", _) => Ok(Self::Stdout),
-            ("none", _) => Ok(Self::Discard),
-            (_, Some(path)) if !path.is_empty() => Ok(Self::File(path.into())),
-            _ => Err("use kafka, stdout, none or file:PATH".to_owned()),
-        }
-    }
-}
-
 fn duration(text: &str) -> Result<Duration, String> {
     api::parse_duration(text).map_err(|error| format!("{error}: {}", api::DurationError::REMEDY))
 }
@@ -124,12 +98,9 @@ pub enum ProgramError {
     /// Nothing can be made of the generator's settings.
     #[error(transparent)]
     Source(#[from] MusicError),
-    /// No access to Kafka.
+    /// Events cannot go where they are to.
     #[error(transparent)]
-    Client(#[from] ClientError),
-    /// The topics cannot be made ready.
-    #[error(transparent)]
-    Topics(#[from] AdminError),
+    Destination(#[from] DestinationError),
     /// The run failed.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -179,12 +150,6 @@ impl Args {
         let Some(mut generator) = pipeline.generator.clone() else {
             return Err(ProgramError::NoGenerator(self.manifest));
         };
-        // Paths in a manifest are relative to its directory.
-        let Source::Music(source) = &mut generator.source;
-        if let (CatalogueSource::Csv(path), Some(directory)) = (&mut source.catalogue, self.manifest.parent())
-        {
-            *path = directory.join(&*path);
-        }
         generator.limit.count = self.count.or(generator.limit.count);
         generator.limit.duration = self.lasting.or(generator.limit.duration);
         let made = generator.clone();
@@ -197,7 +162,11 @@ impl Args {
             fingerprint = music.fingerprint(),
             "events are ready"
         );
-        let destination = self.destination(&pipeline, &generator, &music).await?;
+        let secrets = Secrets::from_environment(self.secrets.clone());
+        let destination = self
+            .output
+            .open(&pipeline, &generator, &music, &secrets, &self.replica())
+            .await?;
 
         let progress = Arc::new(Progress::new(music.shards().count(), self.threads.get()));
         let health = Health::new();
@@ -231,34 +200,11 @@ impl Args {
         Ok(summary?)
     }
 
-    async fn destination(
-        &self,
-        pipeline: &Pipeline,
-        generator: &Generator,
-        music: &Music,
-    ) -> Result<Destination, ProgramError> {
-        Ok(match &self.output {
-            OutputArg::Discard => Destination::Discard,
-            OutputArg::Stdout => Destination::Lines(
-                Arc::new(Mutex::new(std::io::stdout())),
-                "standard output".to_owned(),
-            ),
-            OutputArg::File(path) => {
-                let file = File::create(path).map_err(io(format!("cannot create {}", path.display())))?;
-                Destination::Lines(Arc::new(Mutex::new(file)), path.display().to_string())
-            }
-            OutputArg::Kafka => {
-                let secrets = Secrets::from_environment(self.secrets.clone());
-                let client = client_config(&pipeline.kafka, &secrets, "streampipeline-generator")?;
-                let replica = match &self.replica_id {
-                    Some(name) => Replica::Stable(name.clone()),
-                    None => Replica::Passing(host_name()),
-                };
-                let target = KafkaTarget::new(pipeline, generator, music, client, &replica);
-                target.ensure_topics(pipeline).await?;
-                Destination::Transactional(target)
-            }
-        })
+    fn replica(&self) -> Replica {
+        match &self.replica_id {
+            Some(name) => Replica::Stable(name.clone()),
+            None => Replica::Passing(host_name()),
+        }
     }
 }
 
@@ -280,10 +226,10 @@ mod tests {
             "a",
         ])
         .unwrap();
-        assert_eq!(args.output, OutputArg::File("a/b.jsonl".into()));
+        assert_eq!(args.output, Choice::File("a/b.jsonl".into()));
         assert_eq!(args.lasting, Some(Duration::from_secs(90)));
         for (wrong, remedy) in [
-            (["--output", "file:"], "use kafka, stdout, none or file:PATH"),
+            (["--output", "file:"], "neither kafka, stdout, file:PATH nor none"),
             (["--for", "1 minute"], "such as 1h30m"),
             (["--threads", "0"], "invalid value '0'"),
         ] {

@@ -27,6 +27,7 @@
 mod alias;
 pub mod args;
 pub mod clock;
+pub mod destination;
 pub mod engine;
 mod fingerprint;
 pub mod metrics;

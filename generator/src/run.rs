@@ -11,10 +11,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::destination::Destination;
 use crate::engine::{Engine, Outcome, Settings};
 use crate::music::Music;
-use crate::output::kafka::{BUSY, Idempotent, KafkaTarget, Transactional};
-use crate::output::{Discard, Lines, Output, OutputError, Target};
+use crate::output::kafka::{BUSY, Idempotent, Transactional};
+use crate::output::{Discard, Lines, Output, OutputError};
 use crate::progress::Progress;
 use crate::schedule::Schedule;
 
@@ -22,18 +23,6 @@ use crate::schedule::Schedule;
 const STUCK: Duration = Duration::from_secs(90);
 /// Delays that are made up for, unless said otherwise.
 pub const CATCH_UP: Duration = Duration::from_secs(1);
-
-/// Where events go.
-pub enum Destination {
-    /// Nowhere.
-    Discard,
-    /// Lines of JSON; the text names the file or pipe in errors.
-    Lines(Target, String),
-    /// The embedded broker: all shards are this process's, and every start is a new run.
-    Idempotent(KafkaTarget),
-    /// Kafka, exactly once; shards are shared with the other replicas.
-    Transactional(KafkaTarget),
-}
 
 /// What a run needs from the process that it runs in.
 #[derive(Debug)]

@@ -13,11 +13,12 @@ use std::sync::Arc;
 
 use common::Scene;
 use generator::clock::SystemClock;
+use generator::destination::Destination;
 use generator::engine::Outcome;
 use generator::music::Music;
 use generator::output::kafka::{KafkaTarget, Replica};
 use generator::progress::Progress;
-use generator::run::{CATCH_UP, Context, Destination, run};
+use generator::run::{CATCH_UP, Context, run};
 use rdkafka::mocking::MockCluster;
 use runtime::health::Health;
 use tokio::sync::watch;

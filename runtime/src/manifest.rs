@@ -34,22 +34,56 @@ pub enum ManifestFileError {
     },
 }
 
-/// Reads and checks the manifest at `path`: what was typed, and what it means. Paths in it are relative to the
-/// file's directory.
+/// Reads and checks the manifest at `path`: what was typed, and what it means.
 pub fn load(path: &Path) -> Result<(StreamPipeline, Pipeline), ManifestFileError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ManifestFileError::Read {
+    let resource = read(path)?;
+    let pipeline = check(path, &resource)?;
+    Ok((resource, pipeline))
+}
+
+/// Reads the manifest at `path`, so that it can be changed before it is checked. Paths in a manifest are relative to
+/// its directory; here they are made absolute.
+pub fn read(path: &Path) -> Result<StreamPipeline, ManifestFileError> {
+    let failed = |source| ManifestFileError::Read {
         path: path.to_owned(),
         source,
-    })?;
-    let resource = parse(&text).map_err(|error| ManifestFileError::Text {
+    };
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    let mut resource = parse(&text).map_err(|error| ManifestFileError::Text {
         path: path.to_owned(),
         error,
     })?;
-    let pipeline = validate(&resource).map_err(|problems| ManifestFileError::Invalid {
+    let path = std::path::absolute(path).map_err(failed)?;
+    anchor(&mut resource, path.parent().unwrap_or(Path::new("/")));
+    Ok(resource)
+}
+
+/// Checks what [`read`] gave.
+pub fn check(path: &Path, resource: &StreamPipeline) -> Result<Pipeline, ManifestFileError> {
+    validate(resource).map_err(|problems| ManifestFileError::Invalid {
         path: path.to_owned(),
         problems,
-    })?;
-    Ok((resource, pipeline))
+    })
+}
+
+fn anchor(resource: &mut StreamPipeline, directory: &Path) {
+    let spec = &mut resource.spec;
+    let catalogue = spec
+        .generator
+        .iter_mut()
+        .filter_map(|generator| generator.music.as_mut()?.catalogue.as_mut()?.csv.as_mut());
+    let references = spec
+        .references
+        .iter_mut()
+        .filter_map(|reference| reference.from.csv.as_mut());
+    let paths = catalogue
+        .map(|csv| &mut csv.path)
+        .chain(references.map(|csv| &mut csv.path))
+        .chain(spec.sink.sqlite.iter_mut().map(|sqlite| &mut sqlite.path));
+    // An empty path stays one: that is an error of its own.
+    for path in paths.filter(|path| !path.is_empty()) {
+        *path = directory.join(&*path).to_string_lossy().into_owned();
+    }
 }
 
 fn lines(path: &Path, problems: &Problems) -> String {
@@ -89,6 +123,41 @@ spec:
         let (resource, pipeline) = load_text(MANIFEST).unwrap();
         assert_eq!(resource.metadata.name.as_deref(), Some("music"));
         assert_eq!(pipeline.topic("plays").unwrap().partitions, 4);
+    }
+
+    /// Whatever program reads it, and from wherever it is started.
+    #[test]
+    fn paths_are_relative_to_the_manifest() {
+        let text = MANIFEST.replace(
+            "  tables:",
+            "  references:
+    - {name: states, from: {csv: {path: data/states.csv, fields: {code: string}}}}
+    - {name: cities, from: {csv: {path: /data/cities.csv, fields: {code: string}}}}
+  tables:",
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("music.yaml");
+        std::fs::write(&file, text).unwrap();
+        let (_, pipeline) = load(&file).unwrap();
+        let paths: Vec<&Path> = pipeline
+            .references
+            .iter()
+            .filter_map(|reference| match &reference.source {
+                api::ReferenceSource::Csv(csv) => Some(csv.path.as_path()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(
+            paths,
+            [
+                folder.path().join("data/states.csv").as_path(),
+                Path::new("/data/cities.csv")
+            ]
+        );
+        let api::Sink::Sqlite(sink) = &pipeline.sink else {
+            panic!("{:?}", pipeline.sink)
+        };
+        assert_eq!(sink.path, folder.path().join("music.db"));
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use api::Pipeline;
 use generator::clock::SystemClock;
+use generator::destination::Destination;
 use generator::output::kafka::{KafkaTarget, Replica};
-use generator::run::{CATCH_UP, Context, Destination, RunError, Summary};
+use generator::run::{CATCH_UP, Context, RunError, Summary};
 use prometheus_client::registry::Registry;
 use runtime::health::Health;
 use tokio::net::TcpListener;
