@@ -1,6 +1,7 @@
 //! A certificate authority for one server of a test.
 
 use std::fs::Permissions;
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -12,14 +13,14 @@ use rcgen::{
 use crate::error::{Error, create_dir, write_file};
 
 /// PEM files: an authority, a server certificate for `localhost` and `127.0.0.1`, and a client certificate.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Certificates {
     directory: PathBuf,
 }
 
 impl Certificates {
-    /// Makes them in a new directory.
-    pub(crate) fn generate(directory: PathBuf) -> Result<Self, Error> {
+    /// Makes them in a new directory, for a server that is reached at `address`, too.
+    pub(crate) fn generate(directory: PathBuf, address: IpAddr) -> Result<Self, Error> {
         let directory = create_dir(directory)?;
         let mut authority = CertificateParams::default();
         authority
@@ -31,7 +32,7 @@ impl Certificates {
         write_file(&directory.join("ca.pem"), authority.self_signed(&key)?.pem())?;
         let issuer = Issuer::new(authority, key);
 
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), address.to_string()];
         for (file, user, names, usage) in [
             (
                 "server",

@@ -81,6 +81,20 @@ pub enum Error {
     /// An account to run `PostgreSQL` as is missing: it refuses to run as root.
     #[error("PostgreSQL does not run as root, and neither user `postgres` nor `nobody` is in /etc/passwd")]
     NoUser,
+    /// Nodes of a test cluster need root.
+    #[error(
+        "nodes of a test cluster need root, for network namespaces and cgroups of their own: run `make test-node` \
+         as root, or set STREAMPIPELINE_TESTBED_KUBECONFIG to use another cluster"
+    )]
+    NotRoot,
+    /// A cluster did not do what it was asked.
+    #[error("the cluster was asked to {request}: {answer}")]
+    Refused {
+        /// The verb and its object.
+        request: String,
+        /// Why not.
+        answer: String,
+    },
     /// A certificate could not be made.
     #[error("making test certificates")]
     Certificate(#[from] rcgen::Error),

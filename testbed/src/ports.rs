@@ -2,7 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::hash::{BuildHasher, RandomState};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 
 use crate::cache;
 use crate::error::{Error, create_dir};
@@ -12,17 +12,20 @@ use crate::error::{Error, create_dir};
 /// of Kubernetes (30000 and up).
 const RANGE: std::ops::Range<u16> = 20_000..30_000;
 
-/// A port of 127.0.0.1 that belongs to one guard until it is dropped, among all test processes that share a
-/// cache directory: its lock file is held.
+/// Where servers listen that only the machine's own processes are to reach.
+pub(crate) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// A port that belongs to one guard until it is dropped, on all of this machine's addresses, among all test
+/// processes that share a cache directory: its lock file is held.
 #[derive(Debug)]
 pub(crate) struct Port {
-    number: u16,
+    address: SocketAddr,
     _reservation: File,
 }
 
 impl Port {
-    /// Reserves a port on which nothing listens.
-    pub(crate) fn reserve() -> Result<Self, Error> {
+    /// Reserves a port of this address on which nothing listens.
+    pub(crate) fn reserve(ip: IpAddr) -> Result<Self, Error> {
         let directory = create_dir(cache::root().join("ports"))?;
         let start = (random() % RANGE.len() as u64) as usize;
         for number in RANGE.cycle().skip(start).take(RANGE.len()) {
@@ -37,9 +40,9 @@ impl Port {
                 continue;
             };
             match file.try_lock() {
-                Ok(()) if TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok() => {
+                Ok(()) if TcpListener::bind((ip, number)).is_ok() => {
                     return Ok(Self {
-                        number,
+                        address: SocketAddr::new(ip, number),
                         _reservation: file,
                     });
                 }
@@ -48,19 +51,24 @@ impl Port {
             }
         }
         Err(Error::Misuse(format!(
-            "no free port of 127.0.0.1 in {RANGE:?}; lock files are in {}",
+            "no free port of {ip} in {RANGE:?}; lock files are in {}",
             directory.display()
         )))
     }
 
     /// The port.
     pub(crate) fn number(&self) -> u16 {
-        self.number
+        self.address.port()
     }
 
-    /// `127.0.0.1:<port>`.
+    /// The address without the port.
+    pub(crate) fn ip(&self) -> IpAddr {
+        self.address.ip()
+    }
+
+    /// `<address>:<port>`.
     pub(crate) fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.number)
+        self.address.to_string()
     }
 }
 
@@ -78,7 +86,7 @@ mod tests {
 
     #[test]
     fn no_port_is_given_twice_while_it_is_held() {
-        let held: Vec<Port> = (0..50).map(|_| Port::reserve().unwrap()).collect();
+        let held: Vec<Port> = (0..50).map(|_| Port::reserve(LOOPBACK).unwrap()).collect();
         let numbers: HashSet<u16> = held.iter().map(Port::number).collect();
         assert_eq!(numbers.len(), held.len());
     }

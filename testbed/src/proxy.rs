@@ -2,7 +2,7 @@
 
 mod pump;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::pump::serve;
 use crate::error::Error;
+use crate::ports::LOOPBACK;
 
 /// A direction in which bytes flow through a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +62,7 @@ struct Rule {
 
 /// What the proxy's connections look at.
 struct Shared {
-    target: String,
+    target: Mutex<String>,
     flow: watch::Sender<Flow>,
     /// Cancelled by a cut of everything, and then renewed.
     connections: Mutex<CancellationToken>,
@@ -84,7 +85,7 @@ pub struct Proxy {
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shared")
-            .field("target", &self.target)
+            .field("target", &*lock(&self.target))
             .field("flow", &self.flow)
             .finish_non_exhaustive()
     }
@@ -94,14 +95,19 @@ impl Proxy {
     /// Accepts connections and passes them on to `target` (`host:port`). A connection is refused to the client
     /// the moment that the target refuses it.
     pub async fn start(target: impl Into<String>) -> Result<Self, Error> {
+        Self::start_on(LOOPBACK, target).await
+    }
+
+    /// The same on another address of this machine.
+    pub(crate) async fn start_on(address: IpAddr, target: impl Into<String>) -> Result<Self, Error> {
         let io = |source| Error::Io {
-            what: "starting a proxy on 127.0.0.1".to_owned(),
+            what: format!("starting a proxy on {address}"),
             source,
         };
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(io)?;
+        let listener = TcpListener::bind((address, 0)).await.map_err(io)?;
         let addr = listener.local_addr().map_err(io)?;
         let shared = Arc::new(Shared {
-            target: target.into(),
+            target: Mutex::new(target.into()),
             flow: watch::Sender::new(Flow::default()),
             connections: Mutex::new(CancellationToken::new()),
             rule: Mutex::new(None),
@@ -132,6 +138,11 @@ impl Proxy {
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Passes new connections on to another address: a service whose server has changed.
+    pub fn retarget(&self, target: impl Into<String>) {
+        *lock(&self.shared.target) = target.into();
     }
 
     /// Resets every connection now, on both sides. New ones are accepted.

@@ -51,6 +51,28 @@ pub(crate) const PS: Tool = Tool {
     program: "ps",
     remedy: "install ps (Debian: apt-get install procps)",
 };
+/// Builds Kubernetes.
+pub(crate) const GO: Tool = Tool {
+    program: "go",
+    remedy: "install Go 1.25 or newer (https://go.dev/dl; Debian: apt-get install golang-go of a release that has it)",
+};
+/// Runs the containers of a node.
+pub(crate) const CONTAINERD: Tool = Tool {
+    program: "containerd",
+    remedy: NODE_REMEDY,
+};
+/// Starts each of them.
+pub(crate) const RUNC: Tool = Tool {
+    program: "runc",
+    remedy: NODE_REMEDY,
+};
+/// Loads the rules of Services and network policies.
+pub(crate) const NFT: Tool = Tool {
+    program: "nft",
+    remedy: NODE_REMEDY,
+};
+const NODE_REMEDY: &str =
+    "run testbed/install-node (Debian: apt-get install containerd runc containernetworking-plugins nftables)";
 /// The shell of the watchers.
 pub(crate) const SH: Tool = Tool {
     program: "sh",
@@ -64,6 +86,18 @@ impl Tool {
     /// A command of this program without arguments.
     pub(crate) fn command(&self) -> Command {
         Command::new(self.program)
+    }
+
+    /// Fails with what to install if the program is not in the search path.
+    pub(crate) fn find(&self) -> Result<(), Error> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        if std::env::split_paths(&path).any(|directory| directory.join(self.program).is_file()) {
+            return Ok(());
+        }
+        Err(Error::Missing {
+            program: self.program.to_owned(),
+            remedy: self.remedy,
+        })
     }
 
     /// Turns "not found" into what to install.

@@ -1,6 +1,7 @@
 //! Which cluster is wanted, and how it comes up.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use super::Kafka;
 use super::install::install;
@@ -8,6 +9,7 @@ use super::node::{Node, Ports};
 use super::properties::{self, Place};
 use crate::certificates::Certificates;
 use crate::error::Error;
+use crate::ports::LOOPBACK;
 use crate::proxy::Proxy;
 use crate::scratch::Scratch;
 
@@ -20,6 +22,7 @@ const TRIES: u32 = 3;
 pub struct KafkaBuilder {
     brokers: u32,
     proxied: bool,
+    address: IpAddr,
     heap: String,
     jvm_options: Vec<String>,
     config: BTreeMap<String, String>,
@@ -30,6 +33,7 @@ impl Default for KafkaBuilder {
         Self {
             brokers: 1,
             proxied: false,
+            address: LOOPBACK,
             heap: "256m".to_owned(),
             jvm_options: Vec::new(),
             config: BTreeMap::new(),
@@ -48,6 +52,13 @@ impl KafkaBuilder {
     /// Puts a [`Proxy`] in front of each broker's plaintext listener; clients are told the proxies' addresses.
     pub fn proxied(mut self) -> Self {
         self.proxied = true;
+        self
+    }
+
+    /// Listens, and sends clients, to this address of the machine instead of 127.0.0.1: to
+    /// [`crate::Cluster::host_address`], where pods and the test alike reach it.
+    pub fn listen_on(mut self, address: IpAddr) -> Self {
+        self.address = address;
         self
     }
 
@@ -94,19 +105,19 @@ impl KafkaBuilder {
     async fn try_start(&self) -> Result<Kafka, Error> {
         let installed = install().await?;
         let scratch = Scratch::new("kafka")?;
-        let certificates = Certificates::generate(scratch.path().join("certificates"))?;
+        let certificates = Certificates::generate(scratch.path().join("certificates"), self.address)?;
         let options = [vec![format!("-Xmx{}", self.heap)], self.jvm_options.clone()].concat();
         let jvm = installed.jvm.clone().with_options(options);
 
         let ports = (0..self.brokers)
-            .map(|_| Ports::reserve())
+            .map(|_| Ports::reserve(self.address))
             .collect::<Result<Vec<_>, _>>()?;
         let voters = properties::voters(&ports);
         let mut proxies = Vec::new();
         let mut nodes = Vec::new();
         for (id, ports) in (1..).zip(ports) {
             if self.proxied {
-                proxies.push(Proxy::start(ports.plaintext.address()).await?);
+                proxies.push(Proxy::start_on(self.address, ports.plaintext.address()).await?);
             }
             let advertised = proxies.last().map(|proxy| proxy.addr().to_string());
             let place = Place {

@@ -10,6 +10,7 @@ use super::properties::{self, KAFKA_PASSWORD, KAFKA_USER, Place};
 use crate::cache::{announce, provide};
 use crate::certificates::Certificates;
 use crate::error::{Error, write_file};
+use crate::ports::LOOPBACK;
 use crate::tools::{Java, MAVEN};
 
 const POM: &str = include_str!("../../kafka/pom.xml");
@@ -100,8 +101,8 @@ async fn prepare(image: &Path, java: &Java, jars: &Path) -> Result<(), Error> {
     let jvm = Jvm::new(java.clone(), &jars.join("lib"), log_configuration(image))?;
 
     let run = tempfile::tempdir_in(image).map_err(Error::io("creating a directory in", image))?;
-    let certificates = Certificates::generate(run.path().join("certificates"))?;
-    let ports = Ports::reserve()?;
+    let certificates = Certificates::generate(run.path().join("certificates"), LOOPBACK)?;
+    let ports = Ports::reserve(LOOPBACK)?;
     let place = Place {
         id: 1,
         brokers: 1,

@@ -1,6 +1,7 @@
 //! One broker: its ports, its disk, its process.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use super::jvm::Jvm;
 use super::properties::{Place, render};
 use crate::error::{Error, create_dir, write_file};
-use crate::ports::Port;
+use crate::ports::{LOOPBACK, Port};
 use crate::process::Process;
 
 /// Two busy cores with several clusters at once take a while.
@@ -26,15 +27,16 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
-    pub(crate) fn reserve() -> Result<Self, Error> {
-        let port = || Port::reserve().map(Arc::new);
+    /// The controllers', who only talk to each other, are on loopback wherever the brokers are.
+    pub(crate) fn reserve(clients: IpAddr) -> Result<Self, Error> {
+        let port = || Port::reserve(clients).map(Arc::new);
         Ok(Self {
             plaintext: port()?,
             internal: port()?,
             sasl: port()?,
             tls: port()?,
             sasl_tls: port()?,
-            controller: port()?,
+            controller: Port::reserve(LOOPBACK).map(Arc::new)?,
         })
     }
 }

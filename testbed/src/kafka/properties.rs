@@ -147,11 +147,12 @@ pub(crate) fn disk_identity(meta: &str, id: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ports::LOOPBACK;
 
     fn settings(brokers: u32, advertised: Option<&str>) -> (BTreeMap<String, String>, Ports) {
         let directory = tempfile::tempdir().unwrap();
-        let certificates = Certificates::generate(directory.path().join("certificates")).unwrap();
-        let ports = Ports::reserve().unwrap();
+        let certificates = Certificates::generate(directory.path().join("certificates"), LOOPBACK).unwrap();
+        let ports = Ports::reserve(LOOPBACK).unwrap();
         let place = Place {
             id: 1,
             brokers,

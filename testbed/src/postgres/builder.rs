@@ -1,6 +1,7 @@
 //! Which server is wanted, and how it comes up.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use super::Postgres;
 use super::account::Account;
@@ -8,18 +9,31 @@ use super::install::{full_disk_library, install};
 use super::server::Server;
 use crate::certificates::Certificates;
 use crate::error::Error;
+use crate::ports::{LOOPBACK, Port};
 use crate::scratch::Scratch;
 
 /// A port can be lost between its reservation and the server's start to a program that reserves nothing.
 const TRIES: u32 = 3;
 
 /// A server that is to be started.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 #[must_use = "nothing runs before start()"]
 pub struct PostgresBuilder {
     tls: bool,
     fillable_disk: bool,
+    address: IpAddr,
     config: BTreeMap<String, String>,
+}
+
+impl Default for PostgresBuilder {
+    fn default() -> Self {
+        Self {
+            tls: false,
+            fillable_disk: false,
+            address: LOOPBACK,
+            config: BTreeMap::new(),
+        }
+    }
 }
 
 impl PostgresBuilder {
@@ -27,6 +41,13 @@ impl PostgresBuilder {
     /// where it is offered, and a [`crate::Proxy`] cannot look into it.
     pub fn tls(mut self, tls: bool) -> Self {
         self.tls = tls;
+        self
+    }
+
+    /// Listens on this address of the machine instead of 127.0.0.1: on [`crate::Cluster::host_address`], where pods
+    /// and the test alike reach it.
+    pub fn listen_on(mut self, address: IpAddr) -> Self {
+        self.address = address;
         self
     }
 
@@ -67,7 +88,7 @@ impl PostgresBuilder {
         };
         let scratch = Scratch::new("postgres")?;
         account.own(scratch.path())?;
-        let certificates = Certificates::generate(scratch.path().join("certificates"))?;
+        let certificates = Certificates::generate(scratch.path().join("certificates"), self.address)?;
         account.own(certificates.directory())?;
         for file in [certificates.server_certificate(), certificates.server_key()] {
             account.own(&file)?;
@@ -92,11 +113,14 @@ impl PostgresBuilder {
         }
         settings.extend(self.config.clone());
 
-        let mut server = Server::create(scratch, &installed, account, preload, settings)?;
+        let port = Port::reserve(self.address)?;
+        settings.insert("listen_addresses".to_owned(), self.address.to_string());
+        let mut server = Server::create(scratch, &installed, account, preload, port, settings)?;
         server.launch()?;
         server.ready().await?;
         Ok(Postgres {
             server,
+            host: self.address.to_string(),
             password: installed.password,
             certificates,
         })

@@ -19,6 +19,7 @@ use self::server::Server;
 use crate::certificates::Certificates;
 use crate::error::Error;
 use crate::eventually::eventually;
+use crate::scratch::Scratch;
 
 /// A fast shutdown ends sessions and writes a checkpoint.
 const STOP_TIMEOUT: Duration = Duration::from_mins(1);
@@ -26,7 +27,7 @@ const STOP_TIMEOUT: Duration = Duration::from_mins(1);
 /// Settings are read within milliseconds of the signal.
 const RELOAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A real `PostgreSQL` 18 on loopback, with a superuser `postgres` who logs in by password (SCRAM).
+/// A real `PostgreSQL` 18 on loopback (or where pods reach it), with a superuser `postgres` who logs in by password (SCRAM).
 ///
 /// Its files are synced to no disk (`fsync = off`): what it committed survives the death of all its processes, not
 /// that of the machine; a benchmark sets `fsync` to `on`. Methods that hurt take `&mut self`, so the shared server
@@ -34,6 +35,7 @@ const RELOAD_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Postgres {
     server: Server,
+    host: String,
     password: String,
     certificates: Certificates,
 }
@@ -56,10 +58,10 @@ impl Postgres {
         SHARED.get_or_try_init(Self::start).await
     }
 
-    /// Always `127.0.0.1`.
+    /// The server's address: `127.0.0.1`, or what it was built with.
     #[must_use]
-    pub fn host(&self) -> &'static str {
-        "127.0.0.1"
+    pub fn host(&self) -> &str {
+        &self.host
     }
 
     /// The server's port, the same after a restart.
@@ -196,6 +198,28 @@ impl Postgres {
     pub async fn restart(&mut self) -> Result<(), Error> {
         self.stop().await?;
         self.start_again().await
+    }
+
+    /// A standby that follows this server by streaming replication, not waited for by commits, until
+    /// [`Postgres::promote`]. This server is stopped and started again for it.
+    pub async fn standby(&mut self) -> Result<Self, Error> {
+        self.stop().await?;
+        let server = Server::standby(&self.server, &self.password, Scratch::new("standby")?);
+        self.start_again().await?;
+        let mut server = server?;
+        server.launch()?;
+        server.ready().await?;
+        Ok(Self {
+            server,
+            host: self.host.clone(),
+            password: self.password.clone(),
+            certificates: self.certificates.clone(),
+        })
+    }
+
+    /// Makes a standby a server of its own, as a failover does.
+    pub async fn promote(&mut self) -> Result<(), Error> {
+        self.execute("SELECT pg_promote()").await
     }
 
     /// Freezes all processes of the server (SIGSTOP): connections stay, answers do not come.

@@ -46,10 +46,9 @@ impl Server {
         installed: &Installed,
         account: Account,
         preload: Option<PathBuf>,
+        port: Port,
         mut settings: BTreeMap<String, String>,
     ) -> Result<Self, Error> {
-        let port = Port::reserve()?;
-        settings.insert("listen_addresses".to_owned(), "127.0.0.1".to_owned());
         settings.insert("port".to_owned(), port.number().to_string());
         let program = installed.server.clone();
         let server = Self {
@@ -66,9 +65,41 @@ impl Server {
         let ours = settings
             .iter()
             .map(|(name, value)| format!("{name} = {}\n", literal(value)));
-        let theirs = std::fs::read_to_string(&path).map_err(Error::io("reading", &path))?;
         // The last line of a name counts.
-        write_file(&path, theirs + &ours.collect::<String>())?;
+        append(&path, &ours.collect::<String>())?;
+        // Pods have addresses of their own; who may connect at all is a matter of where it listens.
+        append(&server.data().join("pg_hba.conf"), "host all all all scram-sha-256\n")?;
+        Ok(server)
+    }
+
+    /// A standby of `primary`, which must be stopped: a copy of its files that follows it from there on.
+    pub(crate) fn standby(primary: &Self, password: &str, scratch: Scratch) -> Result<Self, Error> {
+        let server = Self {
+            program: primary.program.clone(),
+            account: primary.account.clone(),
+            preload: None,
+            port: Port::reserve(primary.port.ip())?,
+            process: None,
+            frozen: Vec::new(),
+            scratch,
+        };
+        server.account.own(server.scratch.path())?;
+        copy_tree(&primary.data(), &server.data(), &server.account)?;
+        let primary = format!(
+            "host={} port={} user=postgres password={password}",
+            primary.port.ip(),
+            primary.port.number()
+        );
+        // The last line of a name counts.
+        let ours = format!(
+            "port = {}\nprimary_conninfo = {}\n",
+            server.port.number(),
+            literal(&primary)
+        );
+        append(&server.data().join("postgresql.conf"), &ours)?;
+        let signal = server.data().join("standby.signal");
+        write_file(&signal, String::new())?;
+        server.account.own(&signal)?;
         Ok(server)
     }
 
@@ -190,6 +221,11 @@ impl Drop for Server {
             std::thread::sleep(POLL);
         }
     }
+}
+
+fn append(path: &Path, text: &str) -> Result<(), Error> {
+    let before = std::fs::read_to_string(path).map_err(Error::io("reading", path))?;
+    write_file(path, before + text)
 }
 
 /// Copies a directory with all that is in it, for `account`.

@@ -34,7 +34,8 @@ impl From<io::Error> for Ending {
 
 /// Passes bytes between `client` and the target until the end.
 pub(super) async fn serve(mut client: TcpStream, shared: Arc<Shared>, cut: CancellationToken) {
-    let Ok(mut server) = TcpStream::connect(&shared.target).await else {
+    let target = lock(&shared.target).clone();
+    let Ok(mut server) = TcpStream::connect(target).await else {
         return reset(&client);
     };
     let _ = client.set_nodelay(true);

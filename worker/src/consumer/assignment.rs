@@ -1,6 +1,6 @@
 //! The partitions that this worker reads, and what it has read of each but not handed on yet.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -242,34 +242,47 @@ impl Assigned {
 
 /// All assigned partitions.
 #[derive(Debug, Default)]
-pub(super) struct Assignment(HashMap<Partition, Assigned>);
+pub(super) struct Assignment {
+    partitions: Vec<Assigned>,
+    /// Where the last one asked for was: records of one partition come in long runs.
+    last: usize,
+}
 
 impl Assignment {
     pub(super) fn insert(&mut self, assigned: Assigned) {
-        self.0.insert(assigned.partition.clone(), assigned);
+        self.partitions.push(assigned);
     }
 
     pub(super) fn remove(&mut self, partition: &Partition) -> Option<Assigned> {
-        self.0.remove(partition)
+        let index = self
+            .partitions
+            .iter()
+            .position(|assigned| assigned.partition == *partition)?;
+        Some(self.partitions.swap_remove(index))
     }
 
-    pub(super) fn get_mut(&mut self, partition: &Partition) -> Option<&mut Assigned> {
-        self.0.get_mut(partition)
+    pub(super) fn get_mut(&mut self, topic: &str, number: i32) -> Option<&mut Assigned> {
+        let wanted =
+            |assigned: &Assigned| assigned.partition.number == number && *assigned.partition.topic == *topic;
+        if !self.partitions.get(self.last).is_some_and(wanted) {
+            self.last = self.partitions.iter().position(wanted)?;
+        }
+        self.partitions.get_mut(self.last)
     }
 
-    pub(super) fn get(&self, partition: &Partition) -> Option<&Assigned> {
-        self.0.get(partition)
+    pub(super) fn of(&mut self, partition: &Partition) -> Option<&mut Assigned> {
+        self.get_mut(&partition.topic, partition.number)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Assigned> {
-        self.0.values()
+        self.partitions.iter()
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Assigned> {
-        self.0.values_mut()
+        self.partitions.iter_mut()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.partitions.len()
     }
 }

@@ -217,19 +217,7 @@ impl<S: Spawn> Turn<'_, S> {
     }
 
     fn take(&mut self, message: &BorrowedMessage<'_>, now: Instant) {
-        let Some(topic) = self
-            .reader
-            .topics
-            .iter()
-            .find(|topic| ***topic == *message.topic())
-        else {
-            return;
-        };
-        let partition = Partition {
-            topic: Arc::clone(topic),
-            number: message.partition(),
-        };
-        let Some(assigned) = self.assignment.get_mut(&partition) else {
+        let Some(assigned) = self.assignment.get_mut(message.topic(), message.partition()) else {
             return;
         };
         let record = Record {
@@ -247,6 +235,7 @@ impl<S: Spawn> Turn<'_, S> {
                 if record.offset == stored.offset && Fingerprint::of(record) != *stored {
                     assigned.phase = Phase::Waiting;
                     assigned.tell(Input::Recreated);
+                    let partition = assigned.partition.clone();
                     self.pause(&partition);
                 } else {
                     assigned.phase = Phase::Reading;
@@ -296,7 +285,7 @@ impl<S: Spawn> Turn<'_, S> {
                 next,
                 metadata,
             } => {
-                if let Some(assigned) = self.assignment.get_mut(&partition) {
+                if let Some(assigned) = self.assignment.of(&partition) {
                     assigned.note_stored(next, metadata);
                     if assigned.attempt == attempt {
                         assigned.in_flight = assigned.in_flight.saturating_sub(1);
@@ -306,8 +295,8 @@ impl<S: Spawn> Turn<'_, S> {
             Command::Hold { partition } => {
                 if let Some(assigned) = self
                     .assignment
-                    .get_mut(&partition)
-                    .filter(|a| a.phase == Phase::Reading)
+                    .of(&partition)
+                    .filter(|assigned| assigned.phase == Phase::Reading)
                 {
                     assigned.phase = Phase::Waiting;
                     assigned.clear();
@@ -315,7 +304,7 @@ impl<S: Spawn> Turn<'_, S> {
                 }
             }
             Command::Stopped { partition } => {
-                if let Some(assigned) = self.assignment.get_mut(&partition) {
+                if let Some(assigned) = self.assignment.of(&partition) {
                     assigned.phase = Phase::Stopped;
                     assigned.clear();
                 }
@@ -325,7 +314,7 @@ impl<S: Spawn> Turn<'_, S> {
 
     fn begin(&mut self, partition: Partition, attempt: u64, offset: i64, verify: Option<Fingerprint>) {
         let consumer = &self.reader.consumer;
-        let Some(assigned) = self.assignment.get_mut(&partition) else {
+        let Some(assigned) = self.assignment.of(&partition) else {
             return;
         };
         if matches!(assigned.phase, Phase::Draining | Phase::Stopped) {
@@ -382,7 +371,7 @@ impl<S: Spawn> Turn<'_, S> {
             Rebalance::Revoke(partitions) => {
                 for partition in self.named(&partitions) {
                     tracing::info!(%partition, "revoked");
-                    self.assignment.get_mut(&partition).into_iter().for_each(drain);
+                    self.assignment.of(&partition).into_iter().for_each(drain);
                 }
                 self.revocations.push(Revocation {
                     partitions,
@@ -415,12 +404,12 @@ impl<S: Spawn> Turn<'_, S> {
         let mut waiting = Vec::new();
         for revocation in std::mem::take(&mut self.revocations) {
             let partitions = self.named(&revocation.partitions);
-            let stopped = |partition: &Partition| {
-                self.assignment
-                    .get(partition)
-                    .is_none_or(|assigned| assigned.phase == Phase::Stopped)
-            };
-            if !partitions.iter().all(stopped) && now < revocation.deadline {
+            let stopped = self
+                .assignment
+                .iter()
+                .filter(|assigned| partitions.contains(&assigned.partition))
+                .all(|assigned| assigned.phase == Phase::Stopped);
+            if !stopped && now < revocation.deadline {
                 waiting.push(revocation);
                 continue;
             }
@@ -476,21 +465,10 @@ impl<S: Spawn> Turn<'_, S> {
     /// stored, the position is what is left to read from, and so the lag falls to zero.
     fn note_positions(&mut self, positions: &TopicPartitionList) {
         for element in positions.elements() {
-            let Some(topic) = self
-                .reader
-                .topics
-                .iter()
-                .find(|topic| ***topic == *element.topic())
-            else {
-                continue;
-            };
-            let partition = Partition {
-                topic: Arc::clone(topic),
-                number: element.partition(),
-            };
-            if let (Some(assigned), Offset::Offset(position)) =
-                (self.assignment.get_mut(&partition), element.offset())
-            {
+            if let (Some(assigned), Offset::Offset(position)) = (
+                self.assignment.get_mut(element.topic(), element.partition()),
+                element.offset(),
+            ) {
                 assigned.note_position(position);
             }
         }

@@ -1,15 +1,7 @@
 //! Records that cannot be stored: each becomes a dead letter with its bytes and the reason, and costs nobody else.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
-mod support;
-
+use crate::support::{Bed, send};
 use sqlx::{AssertSqlSafe, Row};
-use support::{Bed, send};
 use testbed::{Kafka, Postgres, eventually};
 
 const PLAY: &[u8] =
@@ -169,7 +161,7 @@ async fn a_flood_of_bad_rows_halts_instead_of_draining_into_dead_letters() {
     send(&bed.bootstrap, &bed.name, 0, &vec![Some(PLAY); 3_000]);
     let mut worker = bed.worker("one");
     let line = worker
-        .wait_for_line("halted at offset 0", support::PATIENCE)
+        .wait_for_line("halted at offset 0", crate::support::PATIENCE)
         .await
         .unwrap();
     assert!(line.contains("nobody") && line.contains("haltAbove"), "{line}");
@@ -185,7 +177,7 @@ async fn a_flood_of_bad_rows_halts_instead_of_draining_into_dead_letters() {
         .await
         .unwrap();
     bed.stored(3_000).await;
-    eventually(support::PATIENCE, async || {
+    eventually(crate::support::PATIENCE, async || {
         count(&bed, "track_stream_event_log").await == 3_000
     })
     .await

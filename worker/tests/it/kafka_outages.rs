@@ -1,131 +1,11 @@
-//! Kafka or PostgreSQL away, cut off, slow, full, or not what they were.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod support;
+//! Kafka away, cut off, without a leader, or with other records than there were.
 
 use std::time::Duration;
 
+use crate::support::{Bed, PATIENCE, send};
 use api::Partition;
-use support::{Bed, PATIENCE, send};
-use testbed::{Cut, Kafka, Postgres, Proxy, eventually};
+use testbed::{Direction, Kafka, Postgres, eventually};
 use worker::state::GapReason;
-
-/// FAULTS 34: the server is killed and comes back; the connection is cut during COMMIT, its outcome unknown.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_dies_and_commits_with_unknown_outcome_are_survived() {
-    let kafka = Kafka::shared().await.unwrap();
-    let mut postgres = Postgres::start().await.unwrap();
-    let bed = Bed::new("database-dies", kafka, &postgres).await;
-    bed.prepare().await;
-    let proxy = Proxy::start(format!("{}:{}", postgres.host(), postgres.port()))
-        .await
-        .unwrap();
-    let _worker = bed.worker_at("one", proxy.addr());
-    bed.produce(2_000).await;
-    bed.stored(2_000).await;
-    let mut produced = 2_000;
-    for cut in [Cut::AfterForwarding, Cut::BeforeForwarding, Cut::AfterForwarding] {
-        let before = proxy.rule_cuts();
-        proxy.cut_when(cut, |bytes| bytes.windows(6).any(|window| window == b"COMMIT"));
-        produced += 2_000;
-        bed.produce(produced).await;
-        eventually(PATIENCE, async || proxy.rule_cuts() > before)
-            .await
-            .unwrap();
-        bed.stored(produced).await;
-    }
-    postgres.kill().await.unwrap();
-    produced += 2_000;
-    bed.produce(produced).await;
-    postgres.start_again().await.unwrap();
-    bed.stored(produced).await;
-    postgres.restart().await.unwrap();
-    produced += 2_000;
-    bed.produce(produced).await;
-    bed.assert_exact(produced).await;
-}
-
-/// FAULTS 35: half a second a statement, and a lock that somebody else holds.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_slow_and_a_locked_database_only_cost_time() {
-    let (kafka, postgres) = (Kafka::shared().await.unwrap(), Postgres::shared().await.unwrap());
-    let bed = Bed::new("slow", kafka, postgres).await;
-    bed.prepare().await;
-    let proxy = Proxy::start(format!("{}:{}", postgres.host(), postgres.port()))
-        .await
-        .unwrap();
-    proxy.delay(Duration::from_millis(500));
-    let _worker = bed.worker_at("one", proxy.addr());
-    bed.produce(4_000).await;
-    bed.stored(4_000).await;
-    proxy.delay(Duration::ZERO);
-    let mut locker = bed.connect().await;
-    sqlx::raw_sql("BEGIN; LOCK TABLE track_stream_event_log IN ACCESS EXCLUSIVE MODE")
-        .execute(&mut locker)
-        .await
-        .unwrap();
-    bed.produce(8_000).await;
-    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted";
-    eventually(PATIENCE, async || {
-        sqlx::query_scalar::<_, i64>(waiting)
-            .fetch_one(&mut bed.connect().await)
-            .await
-            .unwrap()
-            > 0
-    })
-    .await
-    .unwrap();
-    sqlx::raw_sql("COMMIT").execute(&mut locker).await.unwrap();
-    bed.assert_exact(8_000).await;
-}
-
-/// FAULTS 36: a full disk is one clear line and a retry; nothing is lost when there is room again.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_is_waited_for() {
-    let kafka = Kafka::shared().await.unwrap();
-    let mut postgres = Postgres::builder().fillable_disk().start().await.unwrap();
-    let bed = Bed::new("full", kafka, &postgres).await;
-    bed.prepare().await;
-    let mut worker = bed.worker("one");
-    bed.produce(2_000).await;
-    bed.stored(2_000).await;
-    postgres.fill_disk().unwrap();
-    bed.produce(60_000).await;
-    let line = worker.wait_for_line("retrying", PATIENCE).await.unwrap();
-    assert!(line.contains("No space left") || line.contains("53100"), "{line}");
-    postgres.free_disk().unwrap();
-    bed.assert_exact(60_000).await;
-    assert!(worker.is_running().unwrap());
-}
-
-/// FAULTS 40: a column is dropped and put back while the worker runs.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_table_that_lost_a_column_is_named_and_waited_for() {
-    let (kafka, postgres) = (Kafka::shared().await.unwrap(), Postgres::shared().await.unwrap());
-    let bed = Bed::new("column", kafka, postgres).await;
-    bed.prepare().await;
-    let mut worker = bed.worker("one");
-    bed.produce(2_000).await;
-    bed.stored(2_000).await;
-    let mut connection = bed.connect().await;
-    sqlx::raw_sql("ALTER TABLE track_stream_event_log RENAME COLUMN track_id TO gone")
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    bed.produce(4_000).await;
-    let line = worker.wait_for_line("track_id", PATIENCE).await.unwrap();
-    assert!(line.contains("refused"), "{line}");
-    sqlx::raw_sql("ALTER TABLE track_stream_event_log RENAME COLUMN gone TO track_id")
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    bed.assert_exact(4_000).await;
-}
 
 /// FAULTS 27: the broker is restarted, killed and cut off while records flow.
 #[tokio::test(flavor = "multi_thread")]
@@ -146,6 +26,176 @@ async fn a_broker_that_goes_away_and_comes_back_is_survived() {
     bed.produce(6_000).await;
     bed.assert_exact(6_000).await;
     assert!(worker.is_running().unwrap());
+}
+
+/// FAULTS 27: of three brokers one is killed, which led partitions and coordinated groups and transactions, while
+/// records flow; then another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn leaders_and_coordinators_that_die_are_replaced() {
+    let mut kafka = Kafka::builder().brokers(3).start().await.unwrap();
+    let postgres = Postgres::shared().await.unwrap();
+    let bed = Bed::new("leaders", &kafka, postgres)
+        .await
+        .topic("replicationFactor: 3");
+    bed.prepare().await;
+    let mut worker = bed.worker("one");
+    let count = 30_000;
+    let killing = async {
+        for broker in [1, 2] {
+            let before = bed.records().await;
+            bed.stored(before + 3_000).await;
+            kafka.kill_broker(broker).unwrap();
+            bed.stored(before + 8_000).await;
+            kafka.start_broker(broker).await.unwrap();
+        }
+    };
+    tokio::join!(bed.produce_at(count, Some(1_000.0)), killing);
+    bed.assert_exact(count).await;
+    assert!(worker.is_running().unwrap());
+}
+
+/// FAULTS 27: for longer than a session lasts, what a broker answers does not come through; then nothing at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_hears_but_is_not_heard_is_survived() {
+    let kafka = Kafka::builder().proxied().start().await.unwrap();
+    let postgres = Postgres::shared().await.unwrap();
+    let bed = Bed::new("one-way", &kafka, postgres).await;
+    bed.prepare().await;
+    let mut worker = bed.worker("one");
+    bed.produce(2_000).await;
+    bed.stored(2_000).await;
+    let proxy = kafka.proxy(1).unwrap();
+    for (round, blocked) in [Some(Direction::ToClient), None].into_iter().enumerate() {
+        match blocked {
+            Some(direction) => proxy.block_only(direction),
+            None => proxy.block(),
+        }
+        // The length of the outage is what is tested: beyond `session.timeout.ms`, which is 45 s.
+        tokio::time::sleep(Duration::from_secs(50)).await;
+        proxy.unblock();
+        let count = 4_000 + 2_000 * round as u64;
+        bed.produce(count).await;
+        bed.stored(count).await;
+    }
+    bed.assert_exact(6_000).await;
+    assert!(worker.is_running().unwrap());
+}
+
+/// FAULTS 31: what a producer wrote in transactions that it aborted was never there; the offsets of its records
+/// and of the markers are no gaps.
+#[tokio::test(flavor = "multi_thread")]
+async fn aborted_transactions_are_invisible() {
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+    let (kafka, postgres) = (Kafka::shared().await.unwrap(), Postgres::shared().await.unwrap());
+    let bed = Bed::new("aborted", kafka, postgres).await;
+    bed.prepare().await;
+    let producer: BaseProducer = rdkafka::ClientConfig::new()
+        .set("bootstrap.servers", &bed.bootstrap)
+        .set("transactional.id", "aborting")
+        .create()
+        .unwrap();
+    producer.init_transactions(PATIENCE).unwrap();
+    let _worker = bed.worker("one");
+    for round in 1..=4 {
+        producer.begin_transaction().unwrap();
+        for index in 0..500 {
+            let (key, value) = bed.event(1, index);
+            let record = BaseRecord::to("aborted").key(&key).payload(&value);
+            producer.send(record).map_err(|(error, _)| error).unwrap();
+        }
+        producer.flush(PATIENCE).unwrap();
+        // Committed records come before, between and after those that are taken back.
+        bed.produce(round * 1_000).await;
+        producer.abort_transaction(PATIENCE).unwrap();
+    }
+    bed.assert_exact(4_000).await;
+    assert!(
+        bed.states()
+            .await
+            .values()
+            .all(|(_, state)| state.gaps.is_empty())
+    );
+}
+
+/// FAULTS 31: compaction leaves offsets without records, which are no gaps; the records that are left are all stored.
+#[tokio::test(flavor = "multi_thread")]
+async fn offsets_that_compaction_emptied_are_no_gaps() {
+    use rdkafka::consumer::{BaseConsumer, Consumer};
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+    let kafka = Kafka::builder()
+        .config("log.cleaner.backoff.ms", "100")
+        .start()
+        .await
+        .unwrap();
+    let postgres = Postgres::shared().await.unwrap();
+    let bed = Bed::new("compacted", &kafka, postgres).await.topic(
+        "config: {cleanup.policy: compact, segment.bytes: \"1048576\", min.cleanable.dirty.ratio: \"0.01\", segment.ms: \"100\"}",
+    );
+    bed.prepare().await;
+    let producer: BaseProducer = rdkafka::ClientConfig::new()
+        .set("bootstrap.servers", &bed.bootstrap)
+        .create()
+        .unwrap();
+    let play = |user: usize| {
+        format!(
+            r#"{{"user_id":{user},"track_id":2,"event_timestamp":"2026-01-01T00:00:00Z","event_type":"streaming"}}"#
+        )
+    };
+    let send = |user: usize| {
+        let (key, value) = (user.to_string(), play(user));
+        let record = BaseRecord::to("compacted").partition(0).key(&key).payload(&value);
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+        producer.flush(PATIENCE).unwrap();
+    };
+    (0..200).for_each(|index| send(index % 20));
+    // What is in the segment that is written to stays: one more record begins the next.
+    let left = async || {
+        send(1_000);
+        let reader: BaseConsumer = rdkafka::ClientConfig::new()
+            .set("bootstrap.servers", &bed.bootstrap)
+            .set("group.id", "counting")
+            .create()
+            .unwrap();
+        let mut from = rdkafka::TopicPartitionList::new();
+        from.add_partition_offset("compacted", 0, rdkafka::Offset::Beginning)
+            .unwrap();
+        reader.assign(&from).unwrap();
+        let (_, end) = reader.fetch_watermarks("compacted", 0, PATIENCE).unwrap();
+        let mut offsets = Vec::new();
+        while offsets.last() != Some(&(end - 1)) {
+            let message = reader.poll(PATIENCE).unwrap().unwrap();
+            offsets.push(rdkafka::Message::offset(&message));
+        }
+        if offsets.len() < 60 {
+            Ok(offsets)
+        } else {
+            Err(format!("{} records are left", offsets.len()))
+        }
+    };
+    let left = eventually(PATIENCE, left).await.unwrap();
+    let _worker = bed.worker("one");
+    let partition = Partition {
+        topic: "compacted".into(),
+        number: 0,
+    };
+    let state = eventually(PATIENCE, async || {
+        let (next, state) = bed.states().await.remove(&partition).unwrap_or_default();
+        if next == left.last().map(|offset| offset + 1) {
+            Ok(state)
+        } else {
+            Err(format!("{next:?} of {left:?}"))
+        }
+    });
+    let state = state.await.unwrap();
+    assert!(
+        state.records >= 21 && state.records <= left.len() as u64,
+        "{state:?}"
+    );
+    assert_eq!(
+        (state.gaps.len(), state.audit.totals().missing, state.dead_letters),
+        (0, 0, 0)
+    );
+    assert_eq!(state.rows["track_stream_event_log"], state.records);
 }
 
 /// FAULTS 28: retention deletes records before they are read. The gap is kept by its offsets, and the audit

@@ -1,18 +1,10 @@
 //! Workers that are killed, frozen and replaced at every point of a batch's life.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use support::{Bed, PATIENCE};
+use crate::support::{Bed, PATIENCE};
 use testbed::{Cut, Kafka, Postgres, Proxy, eventually};
 
 /// The plain case, which everything else is measured against.
@@ -157,7 +149,7 @@ async fn two_owners_of_one_partition_fence_each_other_and_double_nothing() {
     let _worker = bed.worker("one");
     for round in 1..=5_u64 {
         bed.produce(round * 2_000).await;
-        for number in 0..support::PARTITIONS {
+        for number in 0..crate::support::PARTITIONS {
             let partition = api::Partition {
                 topic: "two-owners".into(),
                 number,

@@ -1,25 +1,17 @@
 //! The `PostgreSQL` sink's promises, on the real server.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod sink_shared;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::sink_shared::database::{Database, open, secrets, settings};
+use crate::sink_shared::{
+    Home, advance, claim, definition, names, partition, pipeline, play, play_rows, plays, prepared, promises,
+    rows, store,
+};
 use api::{MergeColumn, MergeFunction, PostgresSink, TlsMode, Write};
 use arrow::array::{ArrayRef, Int32Array, RecordBatch, StringArray};
 use arrow::datatypes::DataType;
 use runtime::secrets::Secrets;
-use sink_shared::database::{Database, open, secrets, settings};
-use sink_shared::{
-    Home, advance, claim, definition, names, partition, pipeline, play, play_rows, plays, prepared, promises,
-    rows, store,
-};
 use sqlx::{Connection, PgConnection, Row};
 use testbed::{Cut, Postgres, Proxy, eventually};
 use worker::sink::{Sink, SinkError, SinkErrorKind, postgres};

@@ -1,20 +1,12 @@
 //! The `SQLite` sink's promises, on real files.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod sink_shared;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use api::{SqliteSink, Write};
-use sink_shared::{
+use crate::sink_shared::{
     Home, advance, claim, partition, pipeline, play, play_rows, plays, prepared, promises, rows, store,
 };
+use api::{SqliteSink, Write};
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use worker::sink::{Sink, SinkErrorKind, TableDefinition, sqlite};
 

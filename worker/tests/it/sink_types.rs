@@ -1,15 +1,9 @@
 //! Every Arrow type in every sink: what is read back is what was written.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod sink_shared;
 
 use std::sync::Arc;
 
+use crate::sink_shared::database::Database;
+use crate::sink_shared::{Home, advance, claim, definition, pipeline, prepared, rows, store};
 use api::{SqliteSink, Write};
 use arrow::array::{
     Array, ArrayRef, BinaryArray, BinaryViewArray, BooleanArray, Date32Array, Date64Array, Decimal128Array,
@@ -23,8 +17,6 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Int8Type, Int32Type, TimeUnit, TimestampMicrosecondType};
 use proptest::prelude::{Strategy, any, prop};
 use proptest::test_runner::{Config, TestRunner};
-use sink_shared::database::Database;
-use sink_shared::{Home, advance, claim, definition, pipeline, prepared, rows, store};
 use worker::sink::{Sink, SinkErrorKind, TableDefinition, sqlite};
 
 /// A column: its values, and how `PostgreSQL`'s type and cells and `SQLite`'s cells read.

@@ -123,7 +123,8 @@ fn database_problem(error: &PgDatabaseError, remedy: fn(&str) -> Option<&'static
         problem.push_str("; ");
         problem.push_str(&text);
     }
-    problem
+    // A deadlock's detail has a line for each process; a log has one for each problem.
+    problem.replace('\n', " ")
 }
 
 pub(super) fn database_error(error: &sqlx::Error) -> Option<&PgDatabaseError> {

@@ -1,14 +1,5 @@
 //! What every transactional sink promises, as tests that run over each of them, and what these need.
 
-// Each test program uses its part of this.
-#![allow(dead_code, unused_imports, unused_macros)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
 pub(crate) mod database;
 mod questions;
 mod tables;
@@ -45,7 +36,7 @@ macro_rules! promises {
     ($home:expr; $($name:ident),* $(,)?) => {
         $(#[tokio::test]
         async fn $name() {
-            sink_shared::$name(&$home.await).await;
+            $crate::sink_shared::$name(&$home.await).await;
         })*
     };
 }

@@ -1,6 +1,5 @@
 //! A pipeline on real servers, and the oracle of every fault test: the rows in PostgreSQL are exactly those of
 //! the regenerated stream, and the audit says missing 0, doubled 0.
-#![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,10 +8,11 @@ use std::time::Duration;
 
 use api::{Partition, Pipeline};
 use generator::clock::SystemClock;
+use generator::destination::Destination;
 use generator::music::{Encoder, EventType, Music};
 use generator::output::kafka::{KafkaTarget, Replica};
 use generator::progress::Progress;
-use generator::run::{CATCH_UP, Context, Destination};
+use generator::run::{CATCH_UP, Context};
 use generator::stream::EventStream;
 use kafka::client::client_config;
 use runtime::secrets::Secrets;
@@ -26,6 +26,9 @@ use worker::state::PartitionState;
 /// Long enough for a busy machine with two cores.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
+/// Names the seed of a run that is to be repeated.
+const SEED: &str = "STREAMPIPELINE_TEST_SEED";
+
 /// Partitions of the topic.
 pub(crate) const PARTITIONS: i32 = 4;
 
@@ -35,8 +38,13 @@ pub(crate) struct Bed {
     pub(crate) database: String,
     pub(crate) bootstrap: String,
     directory: tempfile::TempDir,
+    /// Of the generator; what is produced follows from it.
+    seed: u32,
+    security: String,
+    topic: String,
     tables: String,
     extra: String,
+    tls: &'static str,
     address: (String, u16),
     password: String,
 }
@@ -49,21 +57,51 @@ impl Bed {
     pub(crate) async fn new(name: &str, kafka: &Kafka, postgres: &Postgres) -> Self {
         let database = name.replace('-', "_");
         postgres.create_database(&database).await.unwrap();
+        let seed = std::env::var(SEED).map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
+        println!("{name}: {SEED}={seed} produces the same events again");
         let bed = Self {
             name: name.to_owned(),
             database,
             bootstrap: kafka.bootstrap(),
             directory: tempfile::tempdir().unwrap(),
+            seed,
+            security: String::new(),
+            topic: String::new(),
             tables: DEFAULT_TABLES.to_owned(),
             extra: String::new(),
+            tls: "Disable",
             address: (postgres.host().to_owned(), postgres.port()),
             password: postgres.password().to_owned(),
         };
-        let secret = bed.directory.path().join("secrets/database");
-        std::fs::create_dir_all(&secret).unwrap();
-        std::fs::write(secret.join("username"), postgres.user()).unwrap();
-        std::fs::write(secret.join("password"), &bed.password).unwrap();
+        bed.secret("database", "username", postgres.user());
+        bed.secret("database", "password", &bed.password);
         bed
+    }
+
+    /// Puts a key of a secret where the programs look for it.
+    pub(crate) fn secret(&self, name: &str, key: &str, value: impl AsRef<[u8]>) {
+        let folder = self.secrets().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(key), value).unwrap();
+    }
+
+    /// Other brokers' addresses, and `spec.kafka.security`.
+    pub(crate) fn secured(mut self, bootstrap: String, security: &str) -> Self {
+        self.bootstrap = bootstrap;
+        self.security = format!(", security: {security}");
+        self
+    }
+
+    /// `spec.sink.postgres.tls`.
+    pub(crate) fn tls(mut self, tls: &'static str) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// More of the topic's settings, each on a line of its own.
+    pub(crate) fn topic(mut self, topic: &str) -> Self {
+        self.topic = format!("      {topic}\n");
+        self
     }
 
     /// Other tables than the logs of plays and likes.
@@ -88,7 +126,11 @@ impl Bed {
             name,
             database,
             bootstrap,
+            seed,
+            security,
+            topic,
             extra,
+            tls,
             ..
         } = self;
         let tables = self.tables.replace("{topic}", name);
@@ -97,20 +139,21 @@ impl Bed {
 kind: StreamPipeline
 metadata: {{name: {name}}}
 spec:
-  kafka: {{bootstrapServers: \"{bootstrap}\"}}
+  kafka: {{bootstrapServers: \"{bootstrap}\"{security}}}
   topics:
     - name: {name}
       partitions: {PARTITIONS}
       fields: {{user_id: int, track_id: int, event_timestamp: timestamp, event_type: string}}
-  generator:
+{topic}  generator:
     music: {{users: 500, tracks: 2000, likeShare: 0.1}}
     rate: 1000
     eventTime: {{window: {{from: \"2026-01-01T00:00:00Z\", to: \"2026-02-01T00:00:00Z\"}}}}
     shards: 8
+    seed: {seed}
   tables:
 {tables}
   sink:
-    postgres: {{host: {host}, port: {port}, database: {database}, tls: Disable, secretRef: {{name: database}}}}
+    postgres: {{host: {host}, port: {port}, database: {database}, tls: {tls}, secretRef: {{name: database}}}}
 {extra}
 "
         )
@@ -285,6 +328,25 @@ spec:
         plays.sort_unstable();
         likes.sort_unstable();
         (plays, likes)
+    }
+
+    /// The same pipeline, whose database is now on another server.
+    pub(crate) fn moved(mut self, postgres: &Postgres) -> Self {
+        self.address = (postgres.host().to_owned(), postgres.port());
+        self
+    }
+
+    /// Waits until a session of the database waits for a lock.
+    pub(crate) async fn someone_waits(&self) {
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let waits = async || {
+            sqlx::query_scalar::<_, i64>(waiting)
+                .fetch_one(&mut self.connect().await)
+                .await
+                .unwrap()
+                > 0
+        };
+        eventually(PATIENCE, waits).await.unwrap();
     }
 
     async fn rows(&self, table: &str) -> Vec<Row> {
