@@ -36,7 +36,7 @@ generate: ## Write what is generated from code: the custom resource definition a
 	mv deploy/crd/streampipelines.yaml.new deploy/crd/streampipelines.yaml
 	mv docs/cli.md.new docs/cli.md
 
-bench: ## Measure speed next to the named baselines; the table belongs into docs/benchmarks.md
+bench: ## Measure speed next to named baselines (BENCH="python spark" for those, too); docs/benchmarks.md has the table
 	$(CARGO) build --locked --release --package worker --package generator
 	$(CARGO) build --locked --release --package bench
-	target/release/bench
+	target/release/bench $(BENCH)

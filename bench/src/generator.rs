@@ -3,6 +3,7 @@
 use std::process::Output;
 
 use crate::ROUNDS;
+use crate::baselines::Ours;
 use crate::error::{BenchError, io};
 use crate::measure::{Row, median, rate};
 use crate::servers::{Servers, usage};
@@ -59,7 +60,7 @@ pub(crate) fn to_nowhere(servers: &Servers) -> Result<Vec<Row>, BenchError> {
 }
 
 /// To real Kafka in transactions, next to `kafka-producer-perf-test` with the same values and settings.
-pub(crate) async fn to_kafka(servers: &Servers) -> Result<Vec<Row>, BenchError> {
+pub(crate) async fn to_kafka(servers: &Servers, figures: &mut Ours) -> Result<Vec<Row>, BenchError> {
     const EVENTS: u64 = 3_000_000;
     let manifest = servers.manifest("generator", 10_000, TABLES)?;
     let values = servers.folder().join("values");
@@ -80,6 +81,7 @@ pub(crate) async fn to_kafka(servers: &Servers) -> Result<Vec<Row>, BenchError> 
         theirs.push(perf_test(servers, EVENTS, values).await?);
     }
     let (ours, theirs) = (median(ours), median(theirs));
+    figures.produced = ours;
     Ok(vec![Row {
         what: "generator to Kafka, in transactions".to_owned(),
         figure: rate(ours),
@@ -106,7 +108,7 @@ async fn perf_test(servers: &Servers, events: u64, values: &str) -> Result<f64, 
         &bootstrap,
         "acks=all",
         "enable.idempotence=true",
-        "linger.ms=20",
+        "linger.ms=5",
         "batch.size=1000000",
         "compression.type=lz4",
         "buffer.memory=67108864",

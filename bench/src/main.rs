@@ -3,7 +3,11 @@
 //! Every figure is the median of [`ROUNDS`] runs. A ratio means something; a figure alone is this machine's.
 //! The programs measured are the release binaries next to this one; the servers are the test bed's, with
 //! PostgreSQL's `fsync` on and Kafka's JVM as users run it.
+//!
+//! `bench` measures everything but what needs Python; `bench generator worker start python spark` names parts. The
+//! baselines `python` and `spark` install their packages once.
 
+mod baselines;
 mod error;
 mod generator;
 mod measure;
@@ -12,6 +16,7 @@ mod worker;
 
 use std::process::ExitCode;
 
+use baselines::Ours;
 use error::BenchError;
 use measure::Row;
 use servers::Servers;
@@ -34,20 +39,31 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<Vec<Row>, BenchError> {
-    let only = std::env::args().nth(1).unwrap_or_default();
-    let wanted = |name: &str| only.is_empty() || only == name;
+    let parts: Vec<String> = std::env::args().skip(1).collect();
+    let named = |name: &str| parts.iter().any(|part| part == name);
+    // The baselines are compared with figures of the same run.
+    let wanted = |name: &str| {
+        parts.is_empty() || named(name) || (name != "start" && (named("python") || named("spark")))
+    };
     let servers = Servers::start().await?;
     let mut rows = Vec::new();
+    let mut ours = Ours::default();
     if wanted("generator") {
         rows.extend(generator::to_nowhere(&servers)?);
-        rows.extend(generator::to_kafka(&servers).await?);
+        rows.extend(generator::to_kafka(&servers, &mut ours).await?);
     }
     if wanted("worker") {
-        rows.extend(worker::append(&servers).await?);
-        rows.extend(worker::merge(&servers).await?);
+        rows.extend(worker::append(&servers, &mut ours).await?);
+        rows.extend(worker::merge(&servers, &mut ours).await?);
     }
     if wanted("start") {
         rows.extend(worker::cold_start(&servers).await?);
+    }
+    if named("python") {
+        rows.extend(baselines::python(&servers, ours).await?);
+    }
+    if named("spark") {
+        rows.extend(baselines::spark(&servers, ours, worker::EVENTS).await?);
     }
     Ok(rows)
 }

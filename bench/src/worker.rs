@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use testbed::Process;
 
 use crate::ROUNDS;
+use crate::baselines::Ours;
 use crate::error::{BenchError, io};
 use crate::measure::{Row, median, rate};
 use crate::servers::{Servers, Usage, usage};
 
 const PROGRAM: &str = "streampipeline-worker";
-const EVENTS: i64 = 5_000_000;
+/// Records of every measured topic.
+pub(crate) const EVENTS: i64 = 5_000_000;
 /// Connections of the worker by default, and of psql here.
 const WRITERS: usize = 4;
 
@@ -66,7 +68,7 @@ fn preload(servers: &Servers, manifest: &std::path::Path, events: i64) -> Result
 }
 
 /// An append table, next to psql's binary COPY of the same rows over as many connections.
-pub(crate) async fn append(servers: &Servers) -> Result<Vec<Row>, BenchError> {
+pub(crate) async fn append(servers: &Servers, figures: &mut Ours) -> Result<Vec<Row>, BenchError> {
     let manifest = servers.manifest("append", 10_000, APPEND)?;
     preload(servers, &manifest, EVENTS)?;
     let (mut ours, mut theirs, mut memory, mut cpu) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -89,6 +91,7 @@ pub(crate) async fn append(servers: &Servers) -> Result<Vec<Row>, BenchError> {
         theirs.push(EVENTS as f64 / copy(servers)?);
     }
     let (ours, theirs) = (median(ours), median(theirs));
+    (figures.appended, figures.cpu, figures.memory) = (ours, median(cpu), median(memory));
     Ok(vec![
         Row {
             what: "worker, append table, exactly once, fsync on".to_owned(),
@@ -99,14 +102,14 @@ pub(crate) async fn append(servers: &Servers) -> Result<Vec<Row>, BenchError> {
         },
         Row {
             what: "worker, CPU a record".to_owned(),
-            figure: format!("{:.2} µs", median(cpu)),
+            figure: format!("{:.2} µs", figures.cpu),
             baseline: String::new(),
             ratio: None,
             goal: String::new(),
         },
         Row {
             what: "worker, memory at a backlog of 5,000,000".to_owned(),
-            figure: format!("{:.0} MB", median(memory)),
+            figure: format!("{:.0} MB", figures.memory),
             baseline: String::new(),
             ratio: None,
             goal: "≤ 300 MB".to_owned(),
@@ -150,7 +153,7 @@ fn copy(servers: &Servers) -> Result<f64, BenchError> {
 }
 
 /// A merge table: join with a reference, group, add up in the sink.
-pub(crate) async fn merge(servers: &Servers) -> Result<Vec<Row>, BenchError> {
+pub(crate) async fn merge(servers: &Servers, figures: &mut Ours) -> Result<Vec<Row>, BenchError> {
     let manifest = servers.manifest("merge", 10_000, MERGE)?;
     preload(servers, &manifest, EVENTS)?;
     let mut ours = Vec::new();
@@ -158,9 +161,10 @@ pub(crate) async fn merge(servers: &Servers) -> Result<Vec<Row>, BenchError> {
         servers.execute("TRUNCATE plays_by_genre").await?;
         ours.push(EVENTS as f64 / drain(servers, "merge", &manifest).await?.0);
     }
+    figures.merged = median(ours);
     Ok(vec![Row {
         what: "worker, merge table with a join".to_owned(),
-        figure: rate(median(ours)),
+        figure: rate(figures.merged),
         baseline: String::new(),
         ratio: None,
         goal: String::new(),
