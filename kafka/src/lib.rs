@@ -16,6 +16,7 @@ pub mod checkpoint;
 pub mod client;
 pub mod commit_metadata;
 pub mod context;
+pub mod fetch;
 mod health;
 mod inspect;
 pub mod lag;

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use api::{DeadLetterPolicy, Partition, StartFrom};
 use kafka::commit_metadata::{AuditCounts, Telemetry};
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use kafka::context::ErrorReporter;
+use kafka::fetch::{BatchError, Fetcher};
 use runtime::backoff::Backoff;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::consumer::{Batch, Command, Context, Input};
+use crate::consumer::{Batch, Command, Finding, Input};
 use crate::metrics::Metrics;
 use crate::position::{self, Beginning, Watermarks};
 use crate::progress::Progress;
@@ -40,8 +40,10 @@ const WATERMARK_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Shared {
     pub(crate) sink: Sink,
     pub(crate) plans: Arc<Plans>,
-    pub(crate) consumer: Arc<BaseConsumer<Context>>,
-    pub(crate) commands: std::sync::mpsc::Sender<Command>,
+    pub(crate) fetcher: Fetcher,
+    /// Told when something works, which ends what Kafka had refused.
+    pub(crate) errors: ErrorReporter,
+    pub(crate) commands: mpsc::UnboundedSender<Command>,
     pub(crate) metrics: Metrics,
     pub(crate) progress: Arc<Mutex<Progress>>,
     pub(crate) sink_health: runtime::health::Condition,
@@ -123,12 +125,17 @@ impl PartitionTask {
                     Ok(()) => {}
                     Err(end) => return end,
                 },
-                Input::Recheck | Input::Recreated => {
+                Input::Finding(finding) => {
+                    if let Finding::Unreadable(error) = &finding
+                        && self.unreadable(error).await.is_none()
+                    {
+                        return End::Stop;
+                    }
                     let Some(watermarks) = self.watermarks().await else {
                         return End::Stop;
                     };
                     let (next, state) = (writer.next(), writer.state().clone());
-                    let beginning = if matches!(input, Input::Recreated) {
+                    let beginning = if matches!(finding, Finding::Recreated) {
                         position::recreated(state, next, watermarks.low)
                     } else {
                         position::begin(Some(next), Some(state), watermarks, self.start_from)
@@ -139,6 +146,13 @@ impl PartitionTask {
                 }
             }
         }
+    }
+
+    /// Another replica may have better bytes, or somebody mends them: what cannot be read is tried again, not skipped.
+    async fn unreadable(&self, error: &BatchError) -> Option<()> {
+        self.shared.metrics.kafka_errors.inc();
+        tracing::error!(partition = %self.partition, "{}; trying again", runtime::report::lines(error).replace('\n', " "));
+        self.rest(REFUSED_RETRY, 2).await
     }
 
     /// Tells the reader where to begin, and people what is lost.
@@ -191,26 +205,19 @@ impl PartitionTask {
     async fn watermarks(&self) -> Option<Watermarks> {
         let mut failures = 0;
         loop {
-            let consumer = Arc::clone(&self.shared.consumer);
-            let partition = self.partition.clone();
-            let answer = tokio::task::spawn_blocking(move || {
-                consumer.fetch_watermarks(&partition.topic, partition.number, WATERMARK_TIMEOUT)
-            });
-            let failure: Result<KafkaError, tokio::task::JoinError> = match answer.await {
-                Ok(Ok((low, high))) => return Some(Watermarks { low, high }),
-                Ok(Err(error)) => Ok(error),
-                Err(error) => Err(error),
-            };
-            if failures == 0 {
-                let partition = &self.partition;
-                match failure {
-                    Ok(error) => {
-                        tracing::warn!(%partition, %error, "asking Kafka where the log begins and ends");
-                    }
-                    Err(error) => {
-                        tracing::error!(%partition, %error, "asking Kafka where the log begins and ends");
-                    }
+            let asked = self.shared.fetcher.watermarks(&self.partition, WATERMARK_TIMEOUT);
+            match asked.await {
+                Ok(watermarks) => {
+                    return Some(Watermarks {
+                        low: watermarks.low,
+                        high: watermarks.high,
+                    });
                 }
+                Err(error) if failures == 0 => {
+                    let error = runtime::report::lines(&error).replace('\n', " ");
+                    tracing::warn!(partition = %self.partition, error, "asking Kafka where the log begins and ends");
+                }
+                Err(_) => {}
             }
             self.rest(RETRY, failures).await?;
             failures += 1;
@@ -274,7 +281,7 @@ impl PartitionTask {
             failures += 1;
         }
         shared.sink_health.set(Ok(()));
-        shared.consumer.context().works();
+        shared.errors.works();
         shared.metrics.stored(&self.partition, &shared.plans, &stored);
         tracing::debug!(
             partition = %self.partition, start = records.start, end = records.end(), records = stored.records,

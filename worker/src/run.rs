@@ -6,6 +6,7 @@ use std::time::Duration;
 use api::{Partition, Pipeline, StartFrom};
 use kafka::client::{ClientError, client_config};
 use kafka::context::ErrorReporter;
+use kafka::fetch::{Access, AccessError};
 use prometheus_client::registry::Registry;
 use rdkafka::ClientConfig;
 use rdkafka::config::FromClientConfigAndContext;
@@ -17,7 +18,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::consumer::{Context, Input, Reader, Spawn};
+use crate::consumer::{Context, Inbox, Input, Reader, Spawn};
 use crate::metrics::Metrics;
 use crate::partition::{PartitionTask, Shared};
 use crate::progress::Progress;
@@ -27,6 +28,9 @@ use crate::sql::{Clock, PlanError, Plans};
 
 /// Longest that the consumer's loop may take for one turn; a commit to a broker that is away takes up to a minute.
 const MAX_TURN: Duration = Duration::from_mins(2);
+
+/// Memory of what is fetched ahead of the batches.
+const FETCH_BUDGET: usize = 8 * 1024 * 1024;
 
 /// What a worker needs from the process that it runs in.
 #[derive(Debug)]
@@ -58,6 +62,9 @@ pub enum WorkerError {
     /// Kafka's client cannot be set up.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The fetcher cannot be set up.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// librdkafka refused its settings.
     #[error("cannot create the Kafka consumer")]
     Consumer(#[source] KafkaError),
@@ -99,7 +106,8 @@ impl Worker {
         let sink = Sink::open(&pipeline, plans.definitions().to_vec(), &secrets).await?;
         let metrics = Metrics::register(registry);
         let mut config = consumer_config(&pipeline, &secrets, &name)?;
-        let context = Context::new(ErrorReporter::new("worker", &mut config));
+        let errors = ErrorReporter::new("worker", &mut config);
+        let context = Context::new(errors);
         let consumer =
             BaseConsumer::from_config_and_context(&config, context).map_err(WorkerError::Consumer)?;
         let consumer = Arc::new(consumer);
@@ -111,11 +119,19 @@ impl Worker {
         let names: Vec<&str> = topics.iter().map(AsRef::as_ref).collect();
         consumer.subscribe(&names).map_err(WorkerError::Consumer)?;
 
-        let (commands, received) = std::sync::mpsc::channel();
+        let access = Access::new(&pipeline.kafka, &secrets, &name)?;
+        // Of its own: that the group works does not mean that records come, nor the other way round.
+        let errors = ErrorReporter::new("records", &mut ClientConfig::new());
+        let (fetcher, chunks, driver) = kafka::fetch::open(access, FETCH_BUDGET, errors.clone());
+        let fetching = CancellationToken::new();
+        let tokio = tokio::runtime::Handle::current();
+        tokio.spawn(driver.run(fetching.clone()));
+        let (commands, received) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             sink,
             plans,
-            consumer: Arc::clone(&consumer),
+            fetcher: fetcher.clone(),
+            errors: errors.clone(),
             commands,
             metrics: metrics.clone(),
             progress,
@@ -124,25 +140,31 @@ impl Worker {
             owner: name,
             policy: pipeline.dead_letters,
         });
-        let tokio = tokio::runtime::Handle::current();
         let reader = Reader {
             consumer,
+            fetcher,
+            errors,
             limits: pipeline.batch,
             spawn: Tasks {
                 shared,
                 pipeline: Arc::clone(&pipeline),
-                tokio,
+                tokio: tokio.clone(),
                 metrics,
             },
-            commands: received,
             heartbeat: health.heartbeat("consumer", MAX_TURN),
             kafka_health: health.condition("kafka"),
             shutdown,
             topics,
+            tokio,
+        };
+        let inbox = Inbox {
+            commands: received,
+            chunks,
         };
         let (done, ended) = oneshot::channel();
         let run = move || {
-            reader.run();
+            reader.run(inbox);
+            fetching.cancel();
             // Nobody waits any more only when the whole process is being torn down.
             let _ = done.send(());
         };
@@ -210,19 +232,11 @@ fn consumer_config(pipeline: &Pipeline, secrets: &Secrets, name: &str) -> Result
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
-        // Positions come from the sink; one that Kafka no longer has is ours to explain, not to skip.
-        .set("auto.offset.reset", "error")
-        .set("isolation.level", "read_committed")
         // A killed worker's partitions go to others after this.
         .set("session.timeout.ms", "10000")
         .set("heartbeat.interval.ms", "2000")
         // Added partitions and topics made again are noticed within this.
-        .set("topic.metadata.refresh.interval.ms", "5000")
-        // What is fetched ahead. By default a full queue is looked at again only after a second.
-        .set("queued.max.messages.kbytes", "16384")
-        .set("fetch.queue.backoff.ms", "5")
-        .set("fetch.message.max.bytes", "1048576")
-        .set("fetch.wait.max.ms", "50");
+        .set("topic.metadata.refresh.interval.ms", "5000");
     Ok(config)
 }
 

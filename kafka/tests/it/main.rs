@@ -9,6 +9,10 @@
 
 mod access;
 mod admin;
+mod fetch;
+mod fetch_access;
+mod fetch_faults;
+mod fetch_support;
 mod health;
 mod lag;
 mod transaction;

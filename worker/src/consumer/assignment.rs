@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use api::{Batch as BatchLimits, Partition};
+use kafka::fetch::BatchError;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -24,10 +25,19 @@ const FIRST_WAIT: Duration = Duration::from_millis(50);
 pub(crate) enum Input {
     /// Records to store.
     Batch(Batch),
-    /// The topic may not be what it was: look where it stands, and begin anew.
-    Recheck,
-    /// The record before the position is another one than was stored: the topic was made again.
+    /// What stands in the way of reading on.
+    Finding(Finding),
+}
+
+/// Why nothing more is read until the task says where to begin.
+#[derive(Debug)]
+pub(crate) enum Finding {
+    /// The log no longer has the position: look where it stands, and begin anew.
+    OutOfRange,
+    /// The topic was made again: its offsets mean other records.
     Recreated,
+    /// What is at the position cannot be read.
+    Unreadable(BatchError),
 }
 
 /// Records on their way to the sink. Their memory counts against the budget until they are dropped.
@@ -82,6 +92,10 @@ pub(super) struct Assigned {
     pub(super) partition: Partition,
     pub(super) phase: Phase,
     pub(super) attempt: u64,
+    /// Which chunks are this beginning's; others are late.
+    pub(super) generation: u64,
+    /// The offset after everything that was read. Behind the last record there may be markers of transactions.
+    position: i64,
     /// Batches handed to the task and not stored yet.
     pub(super) in_flight: usize,
     /// First offset that is not dealt with, and the metadata to go with it; `None` before anything is stored.
@@ -94,6 +108,8 @@ pub(super) struct Assigned {
     filling: Records,
     opened: Option<Instant>,
     ready: VecDeque<Records>,
+    /// To be told when everything that was read before it is with the task.
+    finding: Option<Finding>,
     budget: Arc<Budget>,
 }
 
@@ -114,6 +130,8 @@ impl Assigned {
             partition,
             phase: Phase::Waiting,
             attempt: 0,
+            generation: 0,
+            position: 0,
             in_flight: 0,
             stored: None,
             committed: None,
@@ -123,14 +141,23 @@ impl Assigned {
             filling,
             opened: None,
             ready: VecDeque::new(),
+            finding: None,
             budget,
         }
     }
 
-    /// Begins to read at `offset`.
-    pub(super) fn begin(&mut self, attempt: u64, offset: i64, verify: Option<Fingerprint>) {
+    /// Begins to read at `offset`; what is read for it carries the generation.
+    pub(super) fn begin(
+        &mut self,
+        (attempt, generation): (u64, u64),
+        offset: i64,
+        verify: Option<Fingerprint>,
+    ) {
         self.clear();
         self.attempt = attempt;
+        self.generation = generation;
+        self.position = offset;
+        self.in_flight = 0;
         self.filling = Records::new(self.partition.clone(), offset);
         self.phase = verify.map_or(Phase::Reading, Phase::Verifying);
     }
@@ -138,8 +165,24 @@ impl Assigned {
     /// Forgets what was read and not handed on; it will be read again.
     pub(super) fn clear(&mut self) {
         self.ready.clear();
+        self.finding = None;
         self.opened = None;
         self.filling = Records::new(self.partition.clone(), self.filling.start);
+    }
+
+    /// Whether what comes is taken.
+    pub(super) fn is_read(&self) -> bool {
+        matches!(self.phase, Phase::Reading | Phase::Verifying(_))
+    }
+
+    /// Everything before `position` was read.
+    pub(super) fn read_to(&mut self, position: i64) {
+        self.position = self.position.max(position);
+    }
+
+    /// Nothing more is to be read before the task knows this.
+    pub(super) fn find(&mut self, finding: Finding) {
+        self.finding = Some(finding);
     }
 
     /// Takes a record. Those before the position are stored already.
@@ -178,6 +221,7 @@ impl Assigned {
 
     /// Hands closed batches to the task as far as it takes them. `all` closes the one being filled too.
     pub(super) fn dispatch(&mut self, now: Instant, limits: &BatchLimits, all: bool) {
+        let all = all || self.finding.is_some();
         if self.opened.is_some()
             && (all || self.due(limits).is_some_and(|due| due <= now))
             && self.ready.is_empty()
@@ -204,12 +248,13 @@ impl Assigned {
             }));
             self.in_flight += 1;
         }
-    }
-
-    /// Tells the task something; a task that has no room has work that leads it to the same finding.
-    pub(super) fn tell(&self, input: Input) {
-        if self.input.try_send(input).is_err() {
-            tracing::debug!(partition = %self.partition, "the partition's task is busy or has ended");
+        if self.ready.is_empty()
+            && self.finding.is_some()
+            && let Ok(permit) = self.input.try_reserve()
+            && let Some(finding) = self.finding.take()
+        {
+            self.phase = Phase::Waiting;
+            permit.send(Input::Finding(finding));
         }
     }
 
@@ -218,20 +263,15 @@ impl Assigned {
         self.stored = Some((next, metadata));
     }
 
-    /// Everything before `position` was read; if all of it is stored, what follows is the next to read.
-    pub(super) fn note_position(&mut self, position: i64) {
-        if self.phase == Phase::Reading
-            && self.idle()
-            && let Some((next, _)) = &mut self.stored
-        {
-            *next = position.max(*next);
-        }
-    }
-
-    /// What Kafka does not know yet of the stored offset; it is taken as told from now on.
+    /// What Kafka does not know yet of the stored offset; it is taken as told from now on. Where all that was read is
+    /// stored, markers of transactions behind it are no lag.
     pub(super) fn uncommitted(&mut self) -> Option<(i64, String)> {
-        let (next, metadata) = self.stored.clone()?;
-        (self.committed.replace(next) != Some(next)).then_some((next, metadata))
+        let caught_up = self.phase == Phase::Reading && self.idle();
+        let (next, metadata) = self.stored.as_mut()?;
+        if caught_up {
+            *next = self.position.max(*next);
+        }
+        (self.committed.replace(*next) != Some(*next)).then(|| (*next, metadata.clone()))
     }
 
     /// Whether everything that was read is stored.

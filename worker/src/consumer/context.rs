@@ -42,12 +42,7 @@ impl Context {
         self.rebalances.lock().ok()?.pop_front()
     }
 
-    /// A batch is stored: whatever Kafka had refused before is over.
-    pub(crate) fn works(&self) {
-        self.errors.works();
-    }
-
-    /// What the connection is like, as a condition of readiness.
+    /// What the group's connection is like, as a condition of readiness.
     pub(super) fn readiness(&self) -> Result<(), String> {
         match self.errors.health() {
             KafkaHealth::Working => Ok(()),

@@ -1,0 +1,304 @@
+//! A connection to one broker: one request at a time, each with its answer.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
+use kafka_protocol::protocol::{Message, StrBytes};
+use rdkafka::error::RDKafkaErrorCode;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use super::access::{Access, Address};
+use super::sasl;
+use super::wire::{self, Api, WireError};
+
+/// Longest that a connection may take to stand, passwords included.
+const SETUP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Brokers end connections that are idle for 10 minutes, and what lies between may do so earlier.
+const MAX_IDLE: Duration = Duration::from_mins(3);
+
+/// No answer is longer: what looks so is another protocol's.
+const MAX_FRAME: u32 = 256 * 1024 * 1024;
+
+/// The frame length that a TLS alert looks like.
+const TLS_ALERT: u32 = 0x1503_0000;
+
+trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for S {}
+
+/// A connection that stands.
+pub(super) struct Connection {
+    stream: Box<dyn Stream>,
+    client_id: StrBytes,
+    correlation: i32,
+    versions: ApiVersionsResponse,
+    /// What was read and not taken off yet; its memory is used again when no answer is held any more.
+    buffer: BytesMut,
+    /// When the broker ends it, unless it is made anew before.
+    expires: Option<Instant>,
+    /// When it last answered.
+    used: Instant,
+    /// Counts it among those that stand.
+    _standing: Arc<()>,
+    /// Whether the broker has answered more than what anybody may ask.
+    trusted: bool,
+}
+
+/// Why there is no connection, or none any more.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectionError {
+    #[error("the name cannot be resolved")]
+    Resolve(#[source] io::Error),
+    #[error("no connection")]
+    Connect(#[source] io::Error),
+    #[error("{doing} timed out after {after:?}")]
+    TimedOut { doing: &'static str, after: Duration },
+    #[error("TLS handshake failed")]
+    Tls(#[source] io::Error),
+    #[error("TLS handshake failed: connecting to a PLAINTEXT broker listener?")]
+    NoTls(#[source] io::Error),
+    #[error("the connection was lost during {doing}")]
+    Lost {
+        doing: &'static str,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the broker closed the connection during {doing}: it might require SASL authentication")]
+    Unauthenticated { doing: &'static str },
+    #[error("this is no answer of Kafka: connecting to a SSL listener?")]
+    TlsListener,
+    #[error("the answer to {doing} has {bytes} bytes, more than any of Kafka")]
+    TooLong { doing: &'static str, bytes: u32 },
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    #[error("the broker offers {api} in versions {min} to {max} only")]
+    Version { api: &'static str, min: i16, max: i16 },
+    #[error("the broker does not take {mechanism}, but {offered}")]
+    Mechanism {
+        mechanism: &'static str,
+        offered: String,
+    },
+    #[error("{0}")]
+    Authentication(String),
+    #[error("the broker answers {api} with error {code}")]
+    Refused { api: &'static str, code: i16 },
+}
+
+impl ConnectionError {
+    /// The error of librdkafka that means the same, for those who know those.
+    pub(super) fn code(&self) -> RDKafkaErrorCode {
+        use RDKafkaErrorCode as Code;
+        match self {
+            Self::Resolve(_) => Code::Resolve,
+            Self::Tls(_) => Code::SSL,
+            Self::Mechanism { .. } => Code::UnsupportedSASLMechanism,
+            Self::Authentication(_) => Code::Authentication,
+            Self::Refused { code: 34, .. } => Code::IllegalSASLState,
+            _ => Code::BrokerTransportFailure,
+        }
+    }
+
+    /// It and what it came from, in one line.
+    pub(super) fn line(&self) -> String {
+        let mut line = self.to_string();
+        let mut error: &dyn std::error::Error = self;
+        while let Some(source) = error.source() {
+            line.push_str(": ");
+            line.push_str(&source.to_string());
+            error = source;
+        }
+        line
+    }
+}
+
+impl Connection {
+    /// Connects, and gets in.
+    pub(super) async fn open(access: &Access, address: &Address) -> Result<Self, ConnectionError> {
+        timeout(SETUP_TIMEOUT, Self::set_up(access, address))
+            .await
+            .map_err(|_| ConnectionError::TimedOut {
+                doing: "connecting",
+                after: SETUP_TIMEOUT,
+            })?
+    }
+
+    async fn set_up(access: &Access, address: &Address) -> Result<Self, ConnectionError> {
+        let addresses: Vec<_> = tokio::net::lookup_host((address.host.as_str(), address.port))
+            .await
+            .map_err(ConnectionError::Resolve)?
+            .collect();
+        let tcp = TcpStream::connect(addresses.as_slice())
+            .await
+            .map_err(ConnectionError::Connect)?;
+        tcp.set_nodelay(true).map_err(ConnectionError::Connect)?;
+        let stream: Box<dyn Stream> = match &access.tls {
+            None => Box::new(tcp),
+            Some(tls) => {
+                let name = ServerName::try_from(address.host.clone())
+                    .map_err(|error| ConnectionError::Tls(io::Error::other(error)))?;
+                Box::new(tls.connect(name, tcp).await.map_err(handshake_error)?)
+            }
+        };
+        let mut connection = Self {
+            stream,
+            client_id: StrBytes::from_string(access.client_id.clone()),
+            correlation: 0,
+            versions: ApiVersionsResponse::default(),
+            buffer: BytesMut::new(),
+            expires: None,
+            used: Instant::now(),
+            trusted: false,
+            _standing: Arc::clone(&access.standing),
+        };
+        // Version 0 is what every broker understands, and says all that is needed.
+        connection.versions = connection.exchange(&ApiVersionsRequest::default(), 0).await?;
+        if connection.versions.error_code != 0 {
+            return Err(ConnectionError::Refused {
+                api: ApiVersionsRequest::NAME,
+                code: connection.versions.error_code,
+            });
+        }
+        if let Some(credentials) = &access.sasl {
+            let lifetime = sasl::authenticate(&mut connection, credentials).await?;
+            connection.expires = lifetime.map(|lifetime| Instant::now() + lifetime);
+        }
+        Ok(connection)
+    }
+
+    /// Asks, and waits for the answer no longer than `patience`. After an error the connection is of no use.
+    pub(super) async fn ask<A: Api>(
+        &mut self,
+        request: &A,
+        patience: Duration,
+    ) -> Result<A::Answer, ConnectionError> {
+        self.ask_at_most(request, i16::MAX, patience).await
+    }
+
+    /// As [`ask`](Self::ask), in a version that is no newer than `newest`.
+    pub(super) async fn ask_at_most<A: Api>(
+        &mut self,
+        request: &A,
+        newest: i16,
+        patience: Duration,
+    ) -> Result<A::Answer, ConnectionError> {
+        let version = self.version::<A>()?.min(newest);
+        let answer = timeout(patience, self.exchange(request, version))
+            .await
+            .map_err(|_| ConnectionError::TimedOut {
+                doing: A::NAME,
+                after: patience,
+            })??;
+        self.trusted = true;
+        self.used = Instant::now();
+        Ok(answer)
+    }
+
+    /// The newest version that both sides know.
+    pub(super) fn version<A: Api>(&self) -> Result<i16, ConnectionError> {
+        let known = <A as Message>::VERSIONS;
+        let offered = self
+            .versions
+            .api_keys
+            .iter()
+            .find(|offered| offered.api_key == A::KEY);
+        let (min, max) = offered.map_or((0, -1), |offered| (offered.min_version, offered.max_version));
+        let version = max.min(known.max);
+        if version >= min.max(A::OLDEST) {
+            Ok(version)
+        } else {
+            Err(ConnectionError::Version {
+                api: A::NAME,
+                min,
+                max,
+            })
+        }
+    }
+
+    /// Whether the broker may soon end it, or has: the proof of identity grows old, or nothing was asked for long.
+    pub(super) fn is_expired(&self, now: Instant) -> bool {
+        self.expires.is_some_and(|expires| expires <= now) || now >= self.used + MAX_IDLE
+    }
+
+    /// As [`ask`](Self::ask), in a version of one's own choice and without a time limit.
+    pub(super) async fn exchange<A: Api>(
+        &mut self,
+        request: &A,
+        version: i16,
+    ) -> Result<A::Answer, ConnectionError> {
+        self.correlation = self.correlation.wrapping_add(1);
+        let frame = wire::encode(request, version, self.correlation, &self.client_id)?;
+        let sent = async {
+            self.stream.write_all(&frame).await?;
+            self.stream.flush().await
+        };
+        if let Err(error) = sent.await {
+            return Err(self.lost(A::NAME, error));
+        }
+        let answer = self.receive(A::NAME).await?;
+        Ok(wire::decode::<A>(answer, version, self.correlation)?)
+    }
+
+    async fn receive(&mut self, doing: &'static str) -> Result<Bytes, ConnectionError> {
+        let length = match self.stream.read_u32().await {
+            Ok(length) => length,
+            Err(error) => return Err(self.lost(doing, error)),
+        };
+        if length & 0xffff_0000 == TLS_ALERT {
+            return Err(ConnectionError::TlsListener);
+        }
+        if length > MAX_FRAME {
+            return Err(ConnectionError::TooLong { doing, bytes: length });
+        }
+        let length = length as usize;
+        self.buffer.clear();
+        self.buffer.reserve(length);
+        while self.buffer.len() < length {
+            let missing = (length - self.buffer.len()) as u64;
+            let read = (&mut self.stream).take(missing).read_buf(&mut self.buffer).await;
+            match read {
+                Ok(0) => return Err(self.lost(doing, io::ErrorKind::UnexpectedEof.into())),
+                Ok(_) => {}
+                Err(error) => return Err(self.lost(doing, error)),
+            }
+        }
+        Ok(self.buffer.split().freeze())
+    }
+
+    /// Brokers answer some mistakes by closing the connection.
+    fn lost(&self, doing: &'static str, source: io::Error) -> ConnectionError {
+        if is_about_tls(&source) {
+            // The broker looks at a client's certificate after the handshake.
+            ConnectionError::Tls(source)
+        } else if !self.trusted && doing == "Metadata" {
+            ConnectionError::Unauthenticated { doing }
+        } else {
+            ConnectionError::Lost { doing, source }
+        }
+    }
+}
+
+fn is_about_tls(error: &io::Error) -> bool {
+    error
+        .get_ref()
+        .is_some_and(<dyn std::error::Error + Send + Sync>::is::<tokio_rustls::rustls::Error>)
+}
+
+/// A listener without TLS answers nonsense, or nothing.
+fn handshake_error(error: io::Error) -> ConnectionError {
+    let nonsense = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref())
+        .is_some_and(|error| matches!(error, tokio_rustls::rustls::Error::InvalidMessage(_)));
+    if nonsense || !is_about_tls(&error) {
+        ConnectionError::NoTls(error)
+    } else {
+        ConnectionError::Tls(error)
+    }
+}

@@ -1,0 +1,137 @@
+//! Keeps one reading loop for each leader, and asks the cluster who leads.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use runtime::backoff::Backoff;
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::access::Address;
+use super::shared::Shared;
+use super::{cluster, leader};
+
+/// How often the cluster is asked although nothing seems wrong: a topic may have been made again.
+const REFRESH: Duration = Duration::from_secs(30);
+
+/// After so long without a question the next one need not wait.
+const CALM: Duration = Duration::from_secs(10);
+
+/// Between questions while something is wrong.
+const BACKOFF: Backoff = Backoff {
+    initial: Duration::from_millis(100),
+    max: Duration::from_secs(1),
+};
+
+/// The work behind a [`Fetcher`](super::Fetcher).
+#[must_use = "nothing is read before run()"]
+pub struct Driver {
+    shared: Arc<Shared>,
+    loops: JoinSet<()>,
+    running: HashMap<i32, (Address, AbortHandle)>,
+    /// Questions in a row that left something unsettled.
+    attempts: u32,
+    asked: Option<Instant>,
+}
+
+impl Driver {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            loops: JoinSet::new(),
+            running: HashMap::new(),
+            attempts: 0,
+            asked: None,
+        }
+    }
+
+    /// Reads until `shutdown`, or until nobody takes what is read. Dropping the future ends all that it does.
+    ///
+    /// # Panics
+    /// If one of its tasks did.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let shared = Arc::clone(&self.shared);
+        let mut changed = shared.changed.subscribe();
+        loop {
+            changed.mark_unchanged();
+            self.reconcile();
+            let due = self.due();
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                () = shared.fetched.closed() => break,
+                // The sender lives as long as `shared`.
+                _ = changed.changed() => {}
+                () = at(due) => drop(shutdown.run_until_cancelled(self.refresh()).await),
+                Some(outcome) = self.loops.join_next() => resume(outcome),
+            }
+        }
+        self.loops.shutdown().await;
+    }
+
+    /// Starts and ends loops so that there is one for each broker with something to read.
+    fn reconcile(&mut self) {
+        let leaders = self.shared.assignment().leaders();
+        self.running.retain(|id, (address, task)| {
+            let keep = leaders.get(id) == Some(address);
+            if !keep {
+                task.abort();
+            }
+            keep
+        });
+        for (id, address) in leaders {
+            self.running.entry(id).or_insert_with(|| {
+                let shared = Arc::clone(&self.shared);
+                let task = self.loops.spawn(leader::read(shared, id, address.clone()));
+                (address, task)
+            });
+        }
+    }
+
+    /// When the cluster is to be asked next; `None` while nothing is to be read.
+    fn due(&self) -> Option<Instant> {
+        let assignment = self.shared.assignment();
+        let Some(asked) = self.asked else {
+            return (!assignment.topics().is_empty()).then(Instant::now);
+        };
+        let wait = if assignment.is_unsettled() {
+            BACKOFF.delay(self.attempts, rand::random())
+        } else {
+            REFRESH
+        };
+        Some(asked + wait)
+    }
+
+    async fn refresh(&mut self) {
+        let topics = self.shared.assignment().topics();
+        let now = Instant::now();
+        let lately = self.asked.is_some_and(|asked| now < asked + CALM);
+        self.attempts = if lately {
+            self.attempts.saturating_add(1)
+        } else {
+            0
+        };
+        self.asked = Some(now);
+        // A broker that is cut off from the others tells the same for ever.
+        let anew = self.attempts % 4 == 3;
+        // A failure is reported where it happens, and the cluster is asked again.
+        drop(cluster::ask(&self.shared, &topics, anew).await);
+    }
+}
+
+async fn at(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A task that panicked ends the driver in the same way; one that was ended is done.
+fn resume(outcome: Result<(), JoinError>) {
+    if let Err(error) = outcome
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
+    }
+}
