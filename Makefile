@@ -4,10 +4,10 @@ CARGO ?= cargo
 STREAMPIPELINE = $(CARGO) run --locked --quiet --package cli --bin streampipeline --
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint deny generate bench
+.PHONY: help run test test-node lint deny generate bench
 
 help: ## List what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Run the pipeline music for a minute: embedded broker, SQLite, live view, audit, reports
 	$(CARGO) build --locked --package cli
@@ -16,9 +16,13 @@ run: ## Run the pipeline music for a minute: embedded broker, SQLite, live view,
 test: ## Run every test, against real Kafka and PostgreSQL (fetched once; needs a JDK and Maven)
 	$(CARGO) test --locked --workspace
 
+test-node: ## Run the tests that run pods on a Kubernetes node (root; installs containerd where it is missing)
+	testbed/install-node
+	$(CARGO) test --locked --package testbed --features node --test node --test node_leftovers
+
 lint: deny ## Check format, lints, licences and dependencies
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+	$(CARGO) clippy --locked --workspace --all-targets --features testbed/node -- --deny warnings
 
 # Not everyone has cargo-deny; CI does, so nothing slips through.
 deny:

@@ -32,7 +32,11 @@ impl Certificates {
         write_file(&directory.join("ca.pem"), authority.self_signed(&key)?.pem())?;
         let issuer = Issuer::new(authority, key);
 
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), address.to_string()];
+        let names = [
+            "localhost".to_owned(),
+            "127.0.0.1".to_owned(),
+            address.to_string(),
+        ];
         for (file, user, names, usage) in [
             (
                 "server",

@@ -4,12 +4,15 @@
 //! | guard | is |
 //! |---|---|
 //! | [`Kafka`] | one or more brokers of Apache Kafka, which can be stopped, killed and frozen one by one |
+//! | [`ControlPlane`] | Kubernetes without nodes, for any user |
+//! | [`Cluster`] | Kubernetes whose nodes run pods, for root |
 //! | [`Postgres`] | a `PostgreSQL` server, whose disk can be full as well |
 //! | [`Proxy`] | a TCP connection that can be cut, blocked and slowed, in front of any server |
 //! | [`Process`] | a program of the product, run as its users run it |
 //!
 //! Every guard ends its processes and removes its files when it is dropped, after a panic too, and a small
-//! watcher does the same if the test process is killed. Servers listen on loopback only. What the servers are
+//! watcher does the same if the test process is killed. Servers listen on loopback only, or where pods reach
+//! them. What the servers are
 //! made of is fetched once, see the README.
 #![cfg_attr(
     test,
@@ -23,6 +26,7 @@
 
 mod cache;
 mod certificates;
+mod cluster;
 mod error;
 mod eventually;
 mod kafka;
@@ -36,6 +40,7 @@ mod tools;
 mod watcher;
 
 pub use certificates::Certificates;
+pub use cluster::{Cluster, ClusterBuilder, ControlPlane, Kubernetes, Part};
 pub use error::Error;
 pub use eventually::{Outcome, eventually};
 pub use kafka::{KAFKA_PASSWORD, KAFKA_USER, Kafka, KafkaBuilder};

@@ -68,7 +68,10 @@ impl Server {
         // The last line of a name counts.
         append(&path, &ours.collect::<String>())?;
         // Pods have addresses of their own; who may connect at all is a matter of where it listens.
-        append(&server.data().join("pg_hba.conf"), "host all all all scram-sha-256\n")?;
+        append(
+            &server.data().join("pg_hba.conf"),
+            "host all all all scram-sha-256\n",
+        )?;
         Ok(server)
     }
 
