@@ -14,6 +14,7 @@ use crate::generate::GenerateArgs;
 use crate::plan::PlanArgs;
 use crate::preflight::PreflightArgs;
 use crate::report::ReportArgs;
+use crate::scaling::{BacktestArgs, RecordArgs};
 use crate::target::{KafkaChoice, SinkChoice};
 use crate::up::UpArgs;
 use crate::validate::ValidateArgs;
@@ -89,6 +90,10 @@ pub(crate) enum Command {
     DeadLetters(DeadLettersArgs),
     /// Check brokers, topics, sink and secrets before a pipeline is started
     Preflight(PreflightArgs),
+    /// Try scaling policies on loads, next to those of KEDA, Flink and Numaflow
+    Backtest(BacktestArgs),
+    /// Write down the load of a pipeline that runs, as a trace for `backtest`
+    Record(RecordArgs),
     /// Print the custom resource definition for Kubernetes
     #[command(after_help = "Example:\n  streampipeline crd | kubectl apply --server-side -f -")]
     Crd,

@@ -27,6 +27,7 @@ mod generate;
 mod plan;
 mod preflight;
 mod report;
+mod scaling;
 mod style;
 mod table;
 mod target;
@@ -64,6 +65,8 @@ pub async fn main() -> Exit {
         Command::Generate(generate) => generate.run().await,
         Command::DeadLetters(letters) => letters.run().await,
         Command::Preflight(preflight) => preflight.run().await,
+        Command::Backtest(backtest) => backtest.run(),
+        Command::Record(record) => record.run().await,
         Command::Completions { shell } => completions(shell),
         Command::HelpMarkdown => error::print(&args::markdown()),
     };

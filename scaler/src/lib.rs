@@ -1,0 +1,46 @@
+//! When to scale: the policy, the policies that it is measured against, and the simulator that measures.
+//!
+//! Nothing here knows Kafka, Kubernetes, a clock or a file. [`decide`] is a pure function; the operator, `streampipeline
+//! up` and `streampipeline backtest` call the same one.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+mod arrival;
+pub mod autoscaler;
+pub mod backtest;
+pub mod baseline;
+mod capacity;
+pub mod cron;
+mod decide;
+mod decision;
+mod demand;
+pub mod document;
+mod explain;
+mod history;
+pub mod number;
+mod observation;
+mod observe;
+mod policy;
+mod readings;
+mod recent;
+pub mod render;
+pub mod score;
+pub mod simulator;
+mod sink;
+pub mod trace;
+pub mod useful;
+mod verdict;
+
+pub use decide::decide;
+pub use decision::{Bound, Decision, Reason, Terms};
+pub use history::History;
+pub use observation::{Committed, LogRange, Observation, PartitionId, PartitionReading};
+pub use policy::{Bounds, LONGEST_WINDOW, Mode, Policy, PolicyError, Window};
