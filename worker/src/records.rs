@@ -57,6 +57,12 @@ impl Records {
         }
     }
 
+    /// Makes room for as much as `other` holds.
+    pub fn reserve_like(&mut self, other: &Self) {
+        self.entries.reserve(other.entries.len());
+        self.bytes.reserve(other.bytes.len());
+    }
+
     /// Adds a record. Offsets must rise.
     pub fn push(&mut self, record: Record<'_>) {
         debug_assert!(self.entries.last().is_none_or(|last| last.offset < record.offset));

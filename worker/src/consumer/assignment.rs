@@ -20,6 +20,9 @@ const RECORD_OVERHEAD: usize = 80;
 /// The first batch of a partition waits no longer than this: people wait for the first rows, to see that it works.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 
+/// A batch of so many records is large.
+const FULL: usize = 10_000;
+
 /// What the loop hands to a partition's task.
 #[derive(Debug)]
 pub(crate) enum Input {
@@ -198,7 +201,11 @@ impl Assigned {
     }
 
     fn close(&mut self) {
-        let next = Records::new(self.partition.clone(), self.filling.end());
+        let mut next = Records::new(self.partition.clone(), self.filling.end());
+        if self.filling.len() >= FULL {
+            // Under load the next batch is as large: it need not grow step by step, and be copied each time.
+            next.reserve_like(&self.filling);
+        }
         self.ready.push_back(std::mem::replace(&mut self.filling, next));
         self.opened = None;
     }

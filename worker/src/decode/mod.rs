@@ -3,6 +3,7 @@
 
 mod column;
 mod json;
+mod shape;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -12,20 +13,25 @@ use std::sync::Arc;
 
 use api::Field;
 use arrow::array::{
-    ArrayRef, Int32Array, Int64Array, RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray,
+    ArrayRef, Int32Array, Int64Array, RecordBatch, RecordBatchOptions, StringBuilder,
+    TimestampMicrosecondArray,
 };
 use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 
-use crate::records::{Record, Records};
+use crate::records::Records;
 use column::{Column, arrow_type};
 use json::decode_value;
+use shape::Shape;
 
 pub(crate) use column::arrow_fields;
 pub(crate) use text::TextDecoder;
 
 /// Columns that every topic's table has besides its fields: where the record came from.
 pub const METADATA_COLUMNS: [&str; 4] = ["_partition", "_offset", "_timestamp", "_key"];
+
+/// Shapes that are tried in a batch: where records look different each time, looking at them costs more than it saves.
+const SHAPES: u32 = 8;
 
 /// Decodes the records of one topic.
 #[derive(Debug, Clone)]
@@ -82,13 +88,26 @@ impl Decoder {
             .collect();
         let mut rows = Vec::with_capacity(records.len());
         let mut rejected = Vec::new();
+        let mut shape = None;
+        let mut shapes_left = SHAPES;
         for (index, record) in records.iter().enumerate() {
+            if let (Some(shape), Some(value)) = (&shape, record.value) {
+                if Shape::read(shape, value, &mut columns) {
+                    rows.push(index as u32);
+                    continue;
+                }
+                truncate(&mut columns, rows.len());
+            }
             match decode_value(record.value, &mut columns, rows.len()) {
-                Ok(()) => rows.push(index as u32),
-                Err(reason) => {
-                    for (_, column) in &mut columns {
-                        column.truncate(rows.len());
+                Ok(()) => {
+                    rows.push(index as u32);
+                    if shapes_left > 0 {
+                        shapes_left -= 1;
+                        shape = record.value.and_then(|value| Shape::of(value, &columns));
                     }
+                }
+                Err(reason) => {
+                    truncate(&mut columns, rows.len());
                     rejected.push((index as u32, reason));
                 }
             }
@@ -104,9 +123,20 @@ impl Decoder {
         })
     }
 }
+
+/// Cuts all columns back to `rows` rows.
+fn truncate(columns: &mut [(String, Column)], rows: usize) {
+    for (_, column) in columns {
+        column.truncate(rows);
+    }
+}
+
 fn metadata_columns(records: &Records, rows: &[u32]) -> [ArrayRef; 4] {
     let taken = || rows.iter().filter_map(|row| records.get(*row as usize));
-    let key = |record: Record<'_>| record.key.map(|key| String::from_utf8_lossy(key).into_owned());
+    let mut keys = StringBuilder::with_capacity(rows.len(), rows.len() * 8);
+    for record in taken() {
+        keys.append_option(record.key.map(String::from_utf8_lossy));
+    }
     [
         Arc::new(Int32Array::from_value(records.partition.number, rows.len())),
         Arc::new(taken().map(|record| Some(record.offset)).collect::<Int64Array>()),
@@ -115,6 +145,6 @@ fn metadata_columns(records: &Records, rows: &[u32]) -> [ArrayRef; 4] {
                 .map(|record| record.timestamp.map(|millis| millis * 1_000))
                 .collect::<TimestampMicrosecondArray>(),
         ),
-        Arc::new(taken().map(key).collect::<StringArray>()),
+        Arc::new(keys.finish()),
     ]
 }

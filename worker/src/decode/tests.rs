@@ -1,4 +1,5 @@
 use super::*;
+use crate::records::Record;
 use api::{FieldType, Partition};
 use arrow::array::{Array, AsArray};
 use arrow::util::pretty::pretty_format_batches;
@@ -201,4 +202,61 @@ proptest! {
         let decoded = decode(&decoder, &values.iter().map(Vec::as_slice).collect::<Vec<_>>());
         prop_assert_eq!(decoded.batch.num_rows() + decoded.rejected.len(), values.len());
     }
+
+    /// The short cut for records that look like the one before gives what the general reader gives, which is what a
+    /// record alone in its batch meets.
+    #[test]
+    fn records_alike_read_as_each_of_them_alone(
+        values in prop::collection::vec(
+            prop::collection::vec((0_usize..6, 0_usize..14), 0..6).prop_map(|fields| object(&fields)),
+            1..12,
+        ),
+        repeated in 1_usize..3,
+    ) {
+        let decoder = decoder(&[("a", "int"), ("b", "long"), ("s", "string"), ("t", "timestamp"), ("u", "timestamp(ms)")]);
+        let values: Vec<&[u8]> = values.iter().flat_map(|value| std::iter::repeat_n(value.as_bytes(), repeated)).collect();
+        let together = decode(&decoder, &values);
+        let mut row = 0;
+        for (index, value) in values.iter().enumerate() {
+            let alone = decode(&decoder, &[value]);
+            let reason = together.rejected.iter().find(|(rejected, _)| *rejected as usize == index);
+            prop_assert_eq!(alone.rejected.first().map(|(_, reason)| reason), reason.map(|(_, reason)| reason));
+            if reason.is_none() {
+                for column in 0..5 {
+                    prop_assert_eq!(
+                        &alone.batch.column(column).slice(0, 1),
+                        &together.batch.column(column).slice(row, 1),
+                        "{}", String::from_utf8_lossy(value)
+                    );
+                }
+                row += 1;
+            }
+        }
+    }
+}
+
+/// A record of fields that are usual, odd, wrong or unknown.
+fn object(fields: &[(usize, usize)]) -> String {
+    const NAMES: [&str; 6] = ["a", "b", "s", "t", "u", "other"];
+    const VALUES: [&str; 14] = [
+        "1",
+        "-7",
+        "0",
+        "-0",
+        "01",
+        "1.5",
+        "9007199254740993",
+        "99999999999999999999",
+        r#""text""#,
+        r#""é \" \n""#,
+        r#""2026-01-01T00:00:00.5Z""#,
+        r#""2026-01-01T09:00:00+09:00""#,
+        "null",
+        "[1]",
+    ];
+    let fields: Vec<String> = fields
+        .iter()
+        .map(|(name, value)| format!("\"{}\":{}", NAMES[*name], VALUES[*value]))
+        .collect();
+    format!("{{{}}}", fields.join(","))
 }

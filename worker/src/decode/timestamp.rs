@@ -21,7 +21,7 @@ pub(super) fn from_number(format: TimestampFormat, number: i64) -> Option<i64> {
 }
 
 /// `2026-11-21T05:48:21[.123456][Z]`, which is nearly every timestamp there is, without the general parser.
-fn common_form(text: &[u8]) -> Option<i64> {
+pub(super) fn common_form(text: &[u8]) -> Option<i64> {
     let (date_time, rest) = text.split_at_checked(19)?;
     let digit = |at: usize| -> Option<i64> {
         let digit = date_time.get(at)?.wrapping_sub(b'0');

@@ -127,7 +127,7 @@ async fn a_slow_and_a_locked_database_only_cost_time() {
     bed.produce(8_000).await;
     bed.someone_waits().await;
     // The length of the wait is what is tested.
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     sqlx::raw_sql("COMMIT").execute(&mut locker).await.unwrap();
     bed.assert_exact(8_000).await;
 }

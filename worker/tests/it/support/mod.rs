@@ -43,7 +43,6 @@ pub(crate) struct Bed {
     security: String,
     topic: String,
     tables: String,
-    extra: String,
     tls: &'static str,
     address: (String, u16),
     password: String,
@@ -68,7 +67,6 @@ impl Bed {
             security: String::new(),
             topic: String::new(),
             tables: DEFAULT_TABLES.to_owned(),
-            extra: String::new(),
             tls: "Disable",
             address: (postgres.host().to_owned(), postgres.port()),
             password: postgres.password().to_owned(),
@@ -110,12 +108,6 @@ impl Bed {
         self
     }
 
-    /// More of the manifest's `spec`.
-    pub(crate) fn extra(mut self, extra: &str) -> Self {
-        extra.clone_into(&mut self.extra);
-        self
-    }
-
     pub(crate) fn secrets(&self) -> PathBuf {
         self.directory.path().join("secrets")
     }
@@ -129,7 +121,6 @@ impl Bed {
             seed,
             security,
             topic,
-            extra,
             tls,
             ..
         } = self;
@@ -154,7 +145,6 @@ spec:
 {tables}
   sink:
     postgres: {{host: {host}, port: {port}, database: {database}, tls: {tls}, secretRef: {{name: database}}}}
-{extra}
 "
         )
     }
