@@ -18,11 +18,12 @@ test: ## Run every test, against real Kafka and PostgreSQL (fetched once; needs 
 
 test-node: ## Run the tests that run pods on a Kubernetes node (root; installs containerd where it is missing)
 	testbed/install-node
-	$(CARGO) test --locked --package testbed --features node --test node --test node_leftovers
+	$(CARGO) build --locked --workspace --bins
+	$(CARGO) test --locked --workspace --features testbed/node,operator/node --test node --test node_leftovers
 
 lint: deny ## Check format, lints, licences and dependencies
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --workspace --all-targets --features testbed/node -- --deny warnings
+	$(CARGO) clippy --locked --workspace --all-targets --features testbed/node,operator/node -- --deny warnings
 
 # Not everyone has cargo-deny; CI does, so nothing slips through.
 deny:

@@ -1,5 +1,9 @@
 //! Cron expressions as Kubernetes' `CronJob` takes them: minute, hour, day of month, month, day of week.
 
+/// What would do instead of a schedule that is none.
+pub(crate) const REMEDY: &str =
+    "write minute, hour, day of month, month and day of week, such as */15 * * * *";
+
 /// A field of a cron expression.
 struct CronField {
     name: &'static str,

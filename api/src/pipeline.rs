@@ -8,9 +8,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Affinity, Toleration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::crd::PullPolicy;
 use crate::{Field, PipelineName, TableName, TopicName};
 
 /// A whole pipeline, checked.
@@ -44,6 +46,14 @@ pub struct Pipeline {
     pub scaling: Scaling,
     /// What becomes of topics and offsets when the pipeline is deleted.
     pub deletion_policy: DeletionPolicy,
+    /// What stands still.
+    pub paused: Paused,
+    /// The image of the pods; absent means the operator's default.
+    pub image: Option<String>,
+    /// When a node fetches the image; absent means the operator's default.
+    pub pull_policy: Option<PullPolicy>,
+    /// How pods are made in a cluster.
+    pub pods: Pods,
     pub(crate) sealed: Sealed,
 }
 
@@ -559,16 +569,35 @@ pub struct DeadLetterPolicy {
 /// How many workers there are.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scaling {
-    /// Fewest workers.
+    /// Fewest workers; 0 lets an idle pipeline have none.
     pub min: u32,
     /// Most workers.
     pub max: u32,
     /// A backlog is to be gone within this time.
     pub drain_within: Duration,
+    /// The oldest event that is not stored is to be at most so old.
+    pub freshness: Option<Duration>,
+    /// For how long fewer workers must have been enough before there are fewer.
+    pub patience: Duration,
+    /// Times with other bounds; the first that is open counts.
+    pub windows: Vec<ScalingWindow>,
     /// Whether decisions are applied.
     pub mode: ScalingMode,
     /// Set: exactly so many workers, whatever the scaler thinks.
     pub replicas: Option<u32>,
+}
+
+/// A time with other bounds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScalingWindow {
+    /// When it begins: five cron fields, UTC.
+    pub schedule: String,
+    /// How long it lasts.
+    pub duration: Duration,
+    /// Fewest workers within; absent means as at other times.
+    pub min: Option<u32>,
+    /// Most workers within; absent means as at other times.
+    pub max: Option<u32>,
 }
 
 /// Whether the scaler's decisions are applied.
@@ -589,4 +618,65 @@ pub enum DeletionPolicy {
     Retain,
     /// They go.
     Delete,
+}
+
+/// What stands still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Paused {
+    /// Nothing is generated; [`Generator::paused`] says the same.
+    pub generator: bool,
+    /// Nothing is stored.
+    pub workers: bool,
+}
+
+/// How the pipeline's pods are made in a cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pods {
+    /// Pods that read topics and write tables.
+    pub worker: PodTemplate,
+    /// Pods that produce events.
+    pub generator: PodTemplate,
+    /// The pod that creates tables and loads references.
+    pub prepare: PodTemplate,
+    /// The identity of all of them.
+    pub service_account: ServiceAccount,
+    /// Secrets with the credentials of the image's registry.
+    pub image_pull_secrets: Vec<SecretRef>,
+}
+
+/// How pods of one kind are made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PodTemplate {
+    /// Labels besides the operator's own.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations besides the operator's own.
+    pub annotations: BTreeMap<String, String>,
+    /// Processor time and memory.
+    pub resources: Resources,
+    /// Labels that a node has to have.
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints that are put up with.
+    pub tolerations: Vec<Toleration>,
+    /// Nodes and neighbours that are sought or avoided.
+    pub affinity: Option<Affinity>,
+    /// The priority class.
+    pub priority_class: Option<String>,
+}
+
+/// Processor time and memory of a pod, as Kubernetes writes them, by `cpu` and `memory`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Resources {
+    /// What a node has to have left.
+    pub requests: BTreeMap<&'static str, String>,
+    /// What the pod may use at most.
+    pub limits: BTreeMap<&'static str, String>,
+}
+
+/// The identity of a pipeline's pods.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServiceAccount {
+    /// One that exists.
+    Existing(String),
+    /// One that the operator makes, with these annotations.
+    Own(BTreeMap<String, String>),
 }

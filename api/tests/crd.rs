@@ -268,6 +268,7 @@ fn leaves(value: &Value, pointer: &str, places: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
             for (name, member) in members {
+                let name = name.replace('~', "~0").replace('/', "~1");
                 leaves(member, &format!("{pointer}/{name}"), places);
             }
         }

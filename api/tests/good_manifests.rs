@@ -195,6 +195,21 @@ fn everything_that_is_written_arrives() {
         "drain_within: 120s",
         "mode: Recommend",
         "deletion_policy: Delete",
+        "workers: true",
+        r#""registry.example:5000/streampipeline:1.0""#,
+        "Always",
+        r#""team": "music""#,
+        r#""cluster-autoscaler.kubernetes.io/safe-to-evict": "true""#,
+        r#""cpu": "500m""#,
+        r#""memory": "1.5Gi""#,
+        r#""kubernetes.io/arch": "amd64""#,
+        "toleration_seconds: Some(
+                        30,",
+        r#"topology_key: "zone""#,
+        r#""low""#,
+        r#""disk": "ssd""#,
+        "iam.gke.io/gcp-service-account",
+        r#"name: "registry""#,
         r#""tests""#,
     ] {
         assert!(text.contains(expected), "{expected} is not in {text}");

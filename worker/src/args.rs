@@ -14,6 +14,7 @@ use runtime::telemetry::{LogFormat, TelemetryError};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::Metrics;
 use crate::prepare::prepare;
 use crate::run::{Worker, WorkerError};
 
@@ -153,7 +154,7 @@ async fn run(
         progress: Arc::default(),
         health: health.clone(),
     };
-    let running = worker.start(&mut registry, shutdown).await?;
+    let running = worker.start(Metrics::register(&mut registry), shutdown).await?;
     // Health is served until the draining is over: Kubernetes still asks meanwhile.
     let served = CancellationToken::new();
     let server = match listen {

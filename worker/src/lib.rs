@@ -20,7 +20,7 @@ pub mod audit;
 mod consumer;
 pub mod decode;
 mod halt;
-mod metrics;
+pub mod metrics;
 mod partition;
 pub mod position;
 pub mod prepare;

@@ -33,9 +33,9 @@ struct KindLabel {
     kind: &'static str,
 }
 
-/// The worker's metrics; cloning gives another handle to the same ones.
+/// The metrics of all workers of a process; cloning gives another handle to the same ones.
 #[derive(Debug, Clone)]
-pub(crate) struct Metrics {
+pub struct Metrics {
     records: Family<TopicLabel, Counter>,
     rows: Family<TableLabel, Counter>,
     dead_letters: Family<LetterLabel, Counter>,
@@ -50,7 +50,8 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     /// Registers the metrics.
-    pub(crate) fn register(registry: &mut Registry) -> Self {
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
         let seconds = || Histogram::new(exponential_buckets(0.001, 2.0, 16));
         let metrics = Self {
             records: Family::default(),
@@ -110,7 +111,7 @@ impl Metrics {
         );
         worker.register(
             "partitions",
-            "Partitions assigned to this worker",
+            "Partitions assigned to the workers of this process",
             metrics.partitions.clone(),
         );
         metrics

@@ -1,5 +1,6 @@
 //! The worker's wiring: plans, sink, consumer thread and partition tasks, from start to a clean end.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -7,7 +8,6 @@ use api::{Partition, Pipeline, StartFrom};
 use kafka::client::{ClientError, client_config};
 use kafka::context::ErrorReporter;
 use kafka::fetch::{Access, AccessError};
-use prometheus_client::registry::Registry;
 use rdkafka::ClientConfig;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -90,11 +90,7 @@ impl Worker {
     ///
     /// # Errors
     /// Only what a person must mend before a start makes sense. A broker or sink that is away is waited for.
-    pub async fn start(
-        self,
-        registry: &mut Registry,
-        shutdown: CancellationToken,
-    ) -> Result<Running, WorkerError> {
+    pub async fn start(self, metrics: Metrics, shutdown: CancellationToken) -> Result<Running, WorkerError> {
         let Self {
             pipeline,
             secrets,
@@ -104,7 +100,6 @@ impl Worker {
         } = self;
         let plans = Arc::new(plan(&pipeline, Wanted::Rows).await?);
         let sink = Sink::open(&pipeline, plans.definitions().to_vec(), &secrets).await?;
-        let metrics = Metrics::register(registry);
         let mut config = consumer_config(&pipeline, &secrets, &name)?;
         let errors = ErrorReporter::new("worker", &mut config);
         let context = Context::new(errors);
@@ -150,6 +145,7 @@ impl Worker {
                 pipeline: Arc::clone(&pipeline),
                 tokio: tokio.clone(),
                 metrics,
+                assigned: AtomicI64::new(0),
             },
             heartbeat: health.heartbeat("consumer", MAX_TURN),
             kafka_health: health.condition("kafka"),
@@ -246,6 +242,8 @@ struct Tasks {
     pipeline: Arc<Pipeline>,
     tokio: tokio::runtime::Handle,
     metrics: Metrics,
+    /// Partitions of this worker.
+    assigned: AtomicI64,
 }
 
 impl Spawn for Tasks {
@@ -271,7 +269,9 @@ impl Spawn for Tasks {
     }
 
     fn assigned(&self, partitions: usize) {
-        self.metrics.partitions.set(partitions as i64);
+        // Other workers of the process count in the same gauge.
+        let before = self.assigned.swap(partitions as i64, Ordering::Relaxed);
+        self.metrics.partitions.inc_by(partitions as i64 - before);
     }
 
     fn kafka_error(&self, error: &KafkaError) {

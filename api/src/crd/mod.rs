@@ -11,6 +11,7 @@
 
 mod generator;
 mod kafka;
+mod pods;
 mod question;
 mod reference;
 mod rule;
@@ -27,13 +28,14 @@ use serde::{Deserialize, Serialize};
 
 pub use generator::*;
 pub use kafka::*;
+pub use pods::*;
 pub use question::*;
 pub use reference::*;
 pub(crate) use rule::*;
 pub use running::*;
 pub use schema::{ColumnName, Nothing, Reserved};
 pub use sink::*;
-pub use status::StreamPipelineStatus;
+pub use status::{ModelStatus, StreamPipelineStatus, TopicStatus};
 pub use table::*;
 pub use topic::*;
 pub use yaml::crd_yaml;
@@ -173,6 +175,21 @@ pub struct StreamPipelineSpec {
     /// How many workers there are.
     #[serde(default)]
     pub scaling: ScalingSpec,
+    /// What stands still. Absent: nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<PausedSpec>,
+    /// The image of the pipeline's pods, which has to hold `streampipeline-worker` and `streampipeline-generator`.
+    /// Absent: the operator's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9]([A-Za-z0-9._/:@-]*[A-Za-z0-9])?$')").message(IMAGE))]
+    pub image: Option<String>,
+    /// When a node fetches the image: `Always`, `IfNotPresent` or `Never`. Absent: the operator's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_pull_policy: Option<PullPolicy>,
+    /// How pods are made in a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods: Option<PodsSpec>,
     /// What becomes of topics and offsets when the pipeline is deleted: `Retain` (they stay; the default) or
     /// `Delete` (they go). The sink's tables stay in both cases.
     #[serde(default = "retain")]

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
+
+use super::schema::Reserved;
 
 /// What the operator observed last.
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Default)]
@@ -17,7 +19,9 @@ pub struct StreamPipelineStatus {
     /// The generation of the manifest that all else here is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// What holds and what does not, each with a reason.
+    /// What holds and what does not, each with a reason and a sentence: `Ready` (rows flow), `TopicsReady`,
+    /// `Prepared` (tables and references are there), `SinkReady`, `Processing` (workers store), `Generating` (events
+    /// are produced), `Audited` (no record is missing or doubled).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_owned()]))]
@@ -25,15 +29,27 @@ pub struct StreamPipelineStatus {
     /// Workers that there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workers: Option<i32>,
+    /// Workers that there should be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub desired_workers: Option<i32>,
     /// Label selector of the workers' pods, for autoscalers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
     /// Records a second that went into the sink.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<f64>,
-    /// Records that wait in the topics.
+    /// Records that wait in the topics; absent while that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag: Option<i64>,
+    /// How long the record that is stored next has been waiting, in seconds, in the topic where that is longest;
+    /// absent while that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag_seconds: Option<f64>,
+    /// Each topic.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
+    pub topics: Vec<TopicStatus>,
     /// What the audit of generated records found, such as `missing 0, doubled 0`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<String>,
@@ -43,4 +59,43 @@ pub struct StreamPipelineStatus {
     /// Records that could not be stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_letters: Option<i64>,
+    /// The last run of each model.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
+    pub models: Vec<ModelStatus>,
+    /// The scaler's last decision, with what it was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Reserved>,
+}
+
+/// A topic as Kafka has it.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct TopicStatus {
+    /// The topic's name.
+    pub name: String,
+    /// Partitions that it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<i32>,
+    /// Records that wait in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag: Option<i64>,
+    /// How long the record that is stored next has been waiting, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag_seconds: Option<f64>,
+}
+
+/// The last run of a model.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelStatus {
+    /// The model's name.
+    pub name: String,
+    /// When it was started last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_run: Option<Time>,
+    /// When it ended well last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_success: Option<Time>,
 }

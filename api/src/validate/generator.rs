@@ -15,6 +15,7 @@ const PATH: &str = "spec.generator";
 
 pub(super) fn generator(
     spec: &GeneratorSpec,
+    paused: bool,
     topics: &[TopicSpec],
     report: &mut Report,
 ) -> Option<Generator> {
@@ -46,7 +47,7 @@ pub(super) fn generator(
         shards: narrow(spec.shards),
         replicas: narrow(spec.replicas),
         limit,
-        paused: spec.paused,
+        paused,
     })
 }
 

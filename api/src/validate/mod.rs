@@ -8,6 +8,7 @@ mod generator;
 mod kafka;
 mod music;
 mod names;
+mod pods;
 mod problem;
 mod questions;
 mod references;
@@ -61,8 +62,9 @@ fn pipeline(resource: &StreamPipeline, report: &mut Report) -> Option<Pipeline> 
     let name = names::pipeline_name(resource.metadata.name.as_ref(), report);
     let kafka = kafka::kafka(&spec.kafka, report);
     let topics = topics::topics(&spec.topics, report);
+    let paused = pods::paused(spec);
     let generator = match &spec.generator {
-        Some(generator) => generator::generator(generator, &spec.topics, report).map(Some),
+        Some(generator) => generator::generator(generator, paused.generator, &spec.topics, report).map(Some),
         None => Some(None),
     };
     let references = references::references(spec, report);
@@ -73,6 +75,8 @@ fn pipeline(resource: &StreamPipeline, report: &mut Report) -> Option<Pipeline> 
     let sink = sink::sink(&spec.sink, report);
     let batch = running::batch(&spec.batch, report);
     let scaling = running::scaling(&spec.scaling, &spec.topics, report);
+    let image = pods::image(spec.image.as_ref(), report);
+    let pods = pods::pods(spec.pods.as_ref(), report);
     Some(Pipeline {
         name: name?,
         namespace: resource.metadata.namespace.clone(),
@@ -90,6 +94,10 @@ fn pipeline(resource: &StreamPipeline, report: &mut Report) -> Option<Pipeline> 
         },
         scaling: scaling?,
         deletion_policy: spec.deletion_policy,
+        paused,
+        image,
+        pull_policy: spec.image_pull_policy,
+        pods,
         sealed: Sealed,
     })
 }

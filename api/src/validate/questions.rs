@@ -24,8 +24,7 @@ pub(super) fn models(
 fn model(spec: &ModelSpec, tables: &[TableSpec], path: &str, problems: &mut Problems) -> Option<Model> {
     let name = table_name(&spec.name, &format!("{path}.name"), problems);
     if let Err(problem) = cron::check(&spec.schedule) {
-        let remedy = "write minute, hour, day of month, month and day of week, such as */15 * * * *";
-        problems.add(format!("{path}.schedule"), problem, remedy);
+        problems.add(format!("{path}.schedule"), problem, cron::REMEDY);
     }
     exactly_one(
         &[spec.sql.is_some(), spec.recommender.is_some()],

@@ -92,13 +92,23 @@ fn workers(scaling: &Scaling) -> String {
         min,
         max,
         drain_within,
+        freshness,
+        patience: _,
+        windows,
         mode,
         replicas,
     } = scaling;
+    let fresh = freshness.map_or_else(String::new, |freshness| {
+        format!(" and no event waits longer than {freshness:?}")
+    });
+    let windows = match windows.len() {
+        0 => String::new(),
+        windows => format!("; other bounds in {}", count(windows as u64, "window", "windows")),
+    };
     match (replicas, mode) {
         (Some(replicas), _) => format!("{replicas}, pinned"),
         (None, ScalingMode::Auto) => {
-            format!("{min} to {max}, so that a backlog is gone within {drain_within:?}")
+            format!("{min} to {max}, so that a backlog is gone within {drain_within:?}{fresh}{windows}")
         }
         (None, ScalingMode::Recommend) => format!("{min}; other numbers up to {max} are recommended only"),
         (None, ScalingMode::Off) => format!("{min}"),

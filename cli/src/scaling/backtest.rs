@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use operator::scaling::policy;
 use runtime::exit::Exit;
 use scaler::backtest::{TraceReport, contenders, run};
 use scaler::simulator::Platform;
 use scaler::trace::{Trace, all, recorded};
 use scaler::{Policy, render};
 
-use super::policy;
 use crate::error::{CliError, print};
 use crate::target::{Overrides, load};
 

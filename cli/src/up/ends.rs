@@ -7,6 +7,7 @@ use std::time::Duration;
 use api::{Partition, Pipeline};
 use kafka::lag::{LagReader, Range};
 use rdkafka::ClientConfig;
+use scaler::PartitionReading;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -19,12 +20,14 @@ const PAUSE: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The logs as of one look.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Ends {
     /// Number of the look, from 1; 0 before the first.
     pub(super) look: u64,
     /// By partition.
     pub(super) ranges: BTreeMap<Partition, Range>,
+    /// The same for the scaler, with what the workers have reported.
+    pub(super) readings: Vec<PartitionReading>,
 }
 
 /// Looks until `stop` is cancelled.
@@ -42,19 +45,22 @@ pub(super) fn watch(
     let (sender, receiver) = watch::channel(Ends::default());
     let run = move || {
         while !stop.is_cancelled() {
-            let mut ranges = BTreeMap::new();
+            let (mut ranges, mut readings) = (BTreeMap::new(), Vec::new());
             let mut complete = true;
             for topic in &topics {
                 match reader.read(topic, PATIENCE) {
-                    Ok(lags) => ranges.extend(lags.into_iter().filter_map(|lag| {
-                        Some((
-                            Partition {
-                                topic: Arc::clone(topic),
-                                number: lag.partition,
-                            },
-                            lag.range?,
-                        ))
-                    })),
+                    Ok(lags) => {
+                        readings.extend(operator::scaling::readings(topic, &lags));
+                        ranges.extend(lags.into_iter().filter_map(|lag| {
+                            Some((
+                                Partition {
+                                    topic: Arc::clone(topic),
+                                    number: lag.partition,
+                                },
+                                lag.range?,
+                            ))
+                        }));
+                    }
                     // The reader reports what is wrong with the connection itself.
                     Err(error) => {
                         tracing::debug!(topic = &**topic, %error, "looking at the logs' ends");
@@ -67,6 +73,7 @@ pub(super) fn watch(
                     *ends = Ends {
                         look: ends.look + 1,
                         ranges,
+                        readings,
                     }
                 });
             }

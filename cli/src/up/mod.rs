@@ -10,6 +10,7 @@ mod hold;
 mod parts;
 mod place;
 mod run;
+mod scale;
 mod snapshot;
 mod stage;
 mod view;
@@ -59,7 +60,7 @@ pub(crate) struct UpArgs {
     /// Events a second, all the time, in place of the manifest's rate and shape
     #[arg(long, value_name = "N")]
     rate: Option<f64>,
-    /// Workers that share the partitions; as many as the manifest begins with, if not given
+    /// So many workers that share the partitions; decided by the scaler, as spec.scaling says, if not given
     #[arg(long, value_name = "N")]
     workers: Option<NonZeroU32>,
     /// Brokers: `embedded` (in this process), `manifest` or HOST:PORT (with the manifest's security)

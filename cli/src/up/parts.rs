@@ -1,6 +1,5 @@
 //! The parts that work at the same time: workers, generator, and the health server.
 
-use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 
 use api::Pipeline;
@@ -10,10 +9,12 @@ use generator::output::kafka::{KafkaTarget, Replica};
 use generator::run::{CATCH_UP, Context, RunError, Summary};
 use prometheus_client::registry::Registry;
 use runtime::health::Health;
+use runtime::secrets::Secrets;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use worker::metrics::Metrics;
 use worker::progress::Progress;
 use worker::run::{Worker, WorkerError};
 
@@ -21,11 +22,20 @@ use super::UpArgs;
 use super::stage::Stage;
 use crate::error::CliError;
 
-/// Workers of this process, ended together.
+/// Workers of this process.
 pub(super) struct Workers {
     pub(super) progress: Arc<Mutex<Progress>>,
+    pipeline: Arc<Pipeline>,
+    secrets: Secrets,
+    metrics: Metrics,
+    health: Health,
     running: JoinSet<Result<(), WorkerError>>,
-    stop: CancellationToken,
+    /// Ends each worker that is to go on.
+    stops: Vec<DropGuard>,
+    /// Workers that were told to end and have not yet.
+    leaving: usize,
+    /// Workers started so far: names are never used again.
+    started: u32,
 }
 
 impl Workers {
@@ -36,61 +46,72 @@ impl Workers {
         registry: &mut Registry,
         health: &Health,
     ) -> Result<Self, CliError> {
-        let progress = Arc::<Mutex<Progress>>::default();
-        let stop = CancellationToken::new();
-        // Workers that are started already end if a later one cannot be.
-        let guard = stop.clone().drop_guard();
-        let mut running = JoinSet::new();
-        for number in 0..workers {
-            let name = format!("up-{}-{number}", std::process::id());
-            let worker = Worker {
-                pipeline: Arc::clone(&stage.pipeline),
-                secrets: stage.secrets.clone(),
-                name,
-                progress: Arc::clone(&progress),
-                health: health.clone(),
-            };
-            let started = worker
-                .start(own_registry(registry, number, workers), stop.child_token())
-                .await?;
-            running.spawn(started.ended());
-        }
-        Ok(Self {
-            progress,
-            running,
-            stop: guard.disarm(),
-        })
+        let mut all = Self {
+            progress: Arc::default(),
+            pipeline: Arc::clone(&stage.pipeline),
+            secrets: stage.secrets.clone(),
+            metrics: Metrics::register(registry),
+            health: health.clone(),
+            running: JoinSet::new(),
+            stops: Vec::new(),
+            leaving: 0,
+            started: 0,
+        };
+        all.scale(workers).await?;
+        Ok(all)
     }
 
-    /// Waits for a worker to end, which it does by itself only for a defect.
+    /// How many there are, those that are leaving not counted.
+    pub(super) fn count(&self) -> u32 {
+        self.stops.len() as u32
+    }
+
+    /// Starts or ends workers until there are so many. Those that end store what they have begun first.
+    pub(super) async fn scale(&mut self, workers: u32) -> Result<(), CliError> {
+        while self.count() > workers {
+            self.leaving += usize::from(self.stops.pop().is_some());
+        }
+        while self.count() < workers {
+            let stop = CancellationToken::new();
+            let worker = Worker {
+                pipeline: Arc::clone(&self.pipeline),
+                secrets: self.secrets.clone(),
+                name: format!("up-{}-{}", std::process::id(), self.started),
+                progress: Arc::clone(&self.progress),
+                // The first worker's health is the process's: it is the last one to go.
+                health: if self.started == 0 {
+                    self.health.clone()
+                } else {
+                    Health::new()
+                },
+            };
+            let guard = stop.clone().drop_guard();
+            let started = worker.start(self.metrics.clone(), stop).await?;
+            self.running.spawn(started.ended());
+            self.stops.push(guard);
+            self.started += 1;
+        }
+        Ok(())
+    }
+
+    /// Waits for a worker to end that was not told to: a defect.
     pub(super) async fn defect(&mut self) -> CliError {
-        match self.running.join_next().await {
-            Some(Ok(Err(error))) => error.into(),
-            _ => super::stage::died("a worker"),
+        loop {
+            match self.running.join_next().await {
+                Some(Ok(Ok(()))) if self.leaving > 0 => self.leaving -= 1,
+                Some(Ok(Err(error))) => return error.into(),
+                _ => return super::stage::died("a worker"),
+            }
         }
     }
 
     /// Lets the workers store what they have begun, and end.
     pub(super) async fn stop(mut self) -> Result<(), CliError> {
-        self.stop.cancel();
+        self.stops.clear();
         while let Some(ended) = self.running.join_next().await {
             ended.map_err(|_| super::stage::died("a worker"))??;
         }
         Ok(())
-    }
-}
-
-/// Metrics of several workers are told apart by a label.
-fn own_registry(registry: &mut Registry, number: u32, workers: u32) -> &mut Registry {
-    if workers == 1 {
-        return registry;
-    }
-    registry.sub_registry_with_label((Cow::Borrowed("worker"), Cow::Owned(number.to_string())))
-}
-
-impl Drop for Workers {
-    fn drop(&mut self) {
-        self.stop.cancel();
     }
 }
 
@@ -179,7 +200,7 @@ pub(super) async fn serve(
     up: &UpArgs,
     health: Health,
     registry: Registry,
-) -> Result<Option<tokio_util::sync::DropGuard>, CliError> {
+) -> Result<Option<DropGuard>, CliError> {
     let Some(address) = up.listen else { return Ok(None) };
     let listener = TcpListener::bind(address)
         .await

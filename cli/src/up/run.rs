@@ -13,6 +13,7 @@ use super::UpArgs;
 use super::ends::{self, Ends};
 use super::hold;
 use super::parts::{Generator, Workers, serve};
+use super::scale::Scaling;
 use super::snapshot::{Meter, Phase, Snapshot, unread};
 use super::stage::{Stage, died};
 use super::view::View;
@@ -38,6 +39,8 @@ pub(super) struct Run<'a> {
     started: Instant,
     planned: Option<Duration>,
     workers: Workers,
+    /// Decides how many; `None` where the number is fixed.
+    scaling: Option<Scaling>,
     generator: Option<Generator>,
     ends: watch::Receiver<Ends>,
     snapshots: watch::Sender<Snapshot>,
@@ -106,6 +109,10 @@ impl<'a> Run<'a> {
             started: Instant::now(),
             planned: up.lasting,
             workers,
+            scaling: match up.workers {
+                Some(_) => None,
+                None => Scaling::new(pipeline),
+            },
             generator,
             ends,
             snapshots,
@@ -119,7 +126,7 @@ impl<'a> Run<'a> {
 
     /// Runs, stops in order, and judges.
     pub(super) async fn finish(mut self, view: &mut View) -> Result<Verdict, CliError> {
-        let worked = self.work().await;
+        let worked = self.work(view).await;
         let generated = match &mut self.generator {
             Some(generator) => Some(generator.stop().await),
             None => None,
@@ -163,7 +170,7 @@ impl<'a> Run<'a> {
     }
 
     /// Until something says that it is enough.
-    async fn work(&mut self) -> Result<(), CliError> {
+    async fn work(&mut self, view: &mut View) -> Result<(), CliError> {
         let end = self.planned.map(|planned| self.started + planned);
         let mut ticks = tokio::time::interval(TICK);
         loop {
@@ -183,8 +190,28 @@ impl<'a> Run<'a> {
             if end.is_some_and(|end| Instant::now() >= end) {
                 return Ok(());
             }
+            self.scale(view).await?;
             self.look(Phase::Running);
         }
+    }
+
+    /// Adds or ends workers, if the scaler says so.
+    async fn scale(&mut self, view: &mut View) -> Result<(), CliError> {
+        let Some(scaling) = &mut self.scaling else {
+            return Ok(());
+        };
+        let (workers, elapsed) = (self.workers.count(), self.started.elapsed());
+        let decided = scaling.decide(&self.ends.borrow(), workers, elapsed, jiff::Timestamp::now());
+        let Some(decision) = decided else {
+            return Ok(());
+        };
+        if decision.replicas != workers {
+            view.step(&decision.text)?;
+            self.workers.scale(decision.replicas).await?;
+        }
+        self.snapshots
+            .send_modify(|snapshot| snapshot.decision = decision.text);
+        Ok(())
     }
 
     /// Lets the workers store what is left; gives the number of records that are left all the same. Without a
@@ -247,6 +274,7 @@ impl<'a> Run<'a> {
         snapshot.elapsed = elapsed;
         snapshot.produced = produced;
         snapshot.stored = stored;
+        snapshot.workers = self.workers.count();
         snapshot.rate_in = self.meters.0.rate(elapsed, produced.unwrap_or(0));
         snapshot.rate_out = self.meters.1.rate(elapsed, stored);
         if !unread.is_empty() {

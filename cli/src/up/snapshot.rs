@@ -47,6 +47,10 @@ pub(super) struct Snapshot {
     pub(super) held: bool,
     /// Records that are not stored yet, by partition (an upper bound where transactions leave markers).
     pub(super) unread: Vec<(Partition, u64)>,
+    /// Workers.
+    pub(super) workers: u32,
+    /// What the scaler says about their number; empty where nobody decides.
+    pub(super) decision: String,
     /// Rows by table, ever.
     pub(super) rows: BTreeMap<String, u64>,
     /// Dead letters, ever.
@@ -144,6 +148,7 @@ mod tests {
         let ends = Ends {
             look: 1,
             ranges: ranges.into(),
+            ..Ends::default()
         };
         let mut progress = Progress::default();
         progress.partitions.insert(

@@ -4,7 +4,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::super::snapshot::{Phase, Snapshot};
-use crate::style::grouped;
+use crate::style::{count, grouped};
 use crate::table::{Align, fit, width};
 
 /// Partitions that are shown one by one; of more, the fullest.
@@ -19,12 +19,17 @@ const BAR: usize = 16;
 /// Lines that the view takes, for a first snapshot that has all partitions and tables.
 pub(super) fn height(snapshot: &Snapshot) -> u16 {
     let partitions = snapshot.unread.len().min(MOST_PARTITIONS).div_ceil(2);
-    (4 + partitions + snapshot.rows.len().min(MOST_TABLES)) as u16
+    (5 + partitions + snapshot.rows.len().min(MOST_TABLES)) as u16
 }
 
 /// The view, as wide as the terminal.
 pub(super) fn lines(snapshot: &Snapshot, columns: usize) -> Vec<Line<'static>> {
-    let mut lines = vec![title(snapshot), rates(snapshot), audit(snapshot)];
+    let mut lines = vec![
+        title(snapshot),
+        rates(snapshot),
+        audit(snapshot),
+        workers(snapshot),
+    ];
     lines.extend(partitions(snapshot, columns));
     lines.extend(tables(snapshot));
     lines.push(Line::styled("q or Ctrl-C stops in order", dim()));
@@ -91,6 +96,14 @@ fn audit(snapshot: &Snapshot) -> Line<'static> {
         count("missing", snapshot.audit.missing),
         count("doubled", snapshot.audit.doubled),
         count("dead letters", snapshot.dead_letters),
+    ])
+}
+
+fn workers(snapshot: &Snapshot) -> Line<'static> {
+    let count = count(snapshot.workers.into(), "worker", "workers");
+    Line::from(vec![
+        Span::raw(format!("{count}  ")),
+        Span::styled(snapshot.decision.replace('\n', " "), dim()),
     ])
 }
 
@@ -197,6 +210,8 @@ mod tests {
             unread: vec![partition(0, 200), partition(1, 100), partition(2, 0)],
             rows: BTreeMap::from([("plays_by_hour".to_owned(), 24), ("log".to_owned(), 11_580)]),
             dead_letters: 2,
+            workers: 2,
+            decision: "2 workers suit the load.".to_owned(),
             ..Snapshot::default()
         };
         assert_eq!(
@@ -205,6 +220,7 @@ mod tests {
                 "streampipeline music  running, 12 of 60 s",
                 "in      1,000/s        12,000    out       990/s        11,700    unread       300",
                 "missing 0    doubled 0    dead letters 2    ",
+                "2 workers  2 workers suit the load.",
                 "plays/0 ████████████████      200  plays/2 ················        0  ",
                 "plays/1 ████████········      100  ",
                 "log                 11,580 rows written",
@@ -234,7 +250,7 @@ mod tests {
         };
         let shown = texts(&snapshot, 90);
         assert_eq!(shown.len(), usize::from(height(&snapshot)));
-        assert!(shown[3].starts_with("plays/24"), "{shown:#?}");
+        assert!(shown[4].starts_with("plays/24"), "{shown:#?}");
     }
 
     #[test]

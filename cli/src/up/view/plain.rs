@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::super::snapshot::{Phase, Snapshot};
 use crate::error::print;
-use crate::style::grouped;
+use crate::style::{count, grouped};
 
 const EVERY: Duration = Duration::from_secs(5);
 
@@ -33,7 +33,7 @@ fn line(elapsed: Duration, snapshot: &Snapshot) -> String {
         )
     });
     let mut line = format!(
-        "{:>6.1} s  {input}out {}/s, stored {}, unread {}, dead letters {}, missing {}, doubled {}",
+        "{:>6.1} s  {input}out {}/s, stored {}, unread {}, dead letters {}, missing {}, doubled {}, {}",
         elapsed.as_secs_f64(),
         rate(snapshot.rate_out),
         grouped(snapshot.stored),
@@ -41,6 +41,7 @@ fn line(elapsed: Duration, snapshot: &Snapshot) -> String {
         grouped(snapshot.dead_letters),
         grouped(snapshot.audit.missing),
         grouped(snapshot.audit.doubled),
+        count(snapshot.workers.into(), "worker", "workers"),
     );
     if snapshot.held {
         line.push_str(" (generator held back)");
@@ -66,6 +67,7 @@ mod tests {
             rate_in: 999.6,
             rate_out: 998.0,
             held: true,
+            workers: 2,
             unread: vec![(
                 Partition {
                     topic: "plays".into(),
@@ -79,7 +81,7 @@ mod tests {
         assert_eq!(
             line(Duration::from_millis(12_340), &snapshot),
             "  12.3 s  in 1,000/s, produced 12,000, out 998/s, stored 11,800, unread 200, dead letters 0, missing 0, \
-             doubled 0 (generator held back)"
+             doubled 0, 2 workers (generator held back)"
         );
     }
 }

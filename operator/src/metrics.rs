@@ -1,0 +1,118 @@
+//! Metrics for Prometheus.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// The operator's metrics; a cheap handle.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    reconciles: Family<Outcome, Counter>,
+    durations: Histogram,
+    writes: Family<Written, Counter>,
+    kafka: Family<Asked, Counter>,
+    pipelines: Gauge,
+    leader: Gauge,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    /// `Ok`, or the category of the error.
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Written {
+    kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Asked {
+    what: &'static str,
+    outcome: &'static str,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            reconciles: Family::default(),
+            // From 0.5 ms to 8 s.
+            durations: Histogram::new(exponential_buckets(0.000_5, 2.0, 15)),
+            writes: Family::default(),
+            kafka: Family::default(),
+            pipelines: Gauge::default(),
+            leader: Gauge::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Names them in `registry`, all of them `streampipeline_operator_…`.
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("streampipeline_operator");
+        registry.register(
+            "reconciles",
+            "Reconciles by outcome: Ok, or what went wrong",
+            self.reconciles.clone(),
+        );
+        registry.register_with_unit(
+            "reconcile_duration",
+            "How long reconciles took",
+            Unit::Seconds,
+            self.durations.clone(),
+        );
+        registry.register(
+            "writes",
+            "Objects written to the API server, by kind",
+            self.writes.clone(),
+        );
+        registry.register(
+            "kafka_queries",
+            "Questions to Kafka (ensure: topics, read: lag) by outcome",
+            self.kafka.clone(),
+        );
+        registry.register("pipelines", "Pipelines that are watched", self.pipelines.clone());
+        registry.register(
+            "leader",
+            "1 while this process is the leader",
+            self.leader.clone(),
+        );
+    }
+
+    pub(crate) fn reconciled(&self, outcome: &'static str, duration: Duration) {
+        self.reconciles.get_or_create(&Outcome { outcome }).inc();
+        self.durations.observe(duration.as_secs_f64());
+    }
+
+    pub(crate) fn wrote(&self, kind: &'static str) {
+        self.writes.get_or_create(&Written { kind }).inc();
+    }
+
+    pub(crate) fn kafka_asked(&self, what: &'static str, outcome: &'static str) {
+        self.kafka.get_or_create(&Asked { what, outcome }).inc();
+    }
+
+    pub(crate) fn set_pipelines(&self, pipelines: usize) {
+        self.pipelines.set(pipelines as i64);
+    }
+
+    pub(crate) fn set_leader(&self, leader: bool) {
+        self.leader.set(i64::from(leader));
+    }
+
+    /// Objects written so far, all kinds together.
+    #[must_use]
+    pub fn writes(&self) -> u64 {
+        let kinds = crate::kind::Kind::ALL.map(crate::kind::Kind::as_str);
+        kinds
+            .into_iter()
+            .chain(["status"])
+            .map(|kind| self.writes.get_or_create(&Written { kind }).get())
+            .sum()
+    }
+}

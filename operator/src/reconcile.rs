@@ -1,0 +1,448 @@
+//! One reconcile: dereference → validate → build → apply → status.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use api::StreamPipeline;
+use api::crd::StreamPipelineStatus;
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::controller::Action;
+use kube::runtime::events::Recorder;
+use kube::runtime::reflector::Store;
+use kube::{Api, Client, Resource, ResourceExt};
+use tokio::time::Instant;
+
+use crate::apply::{Applier, ApplyError};
+use crate::build::{self, BuildError, Decisions, Defaults, Objects, Role};
+use crate::cleanup;
+use crate::dereference::{DereferenceError, PodsSeen, SecretCache};
+use crate::index::{Index, Live};
+use crate::kafka::{Links, Seen, Wish};
+use crate::kind::Kind;
+use crate::memory::Memory;
+use crate::metrics::Metrics;
+use crate::scene::look;
+use crate::stage::{self, Turn};
+use crate::status::{self, Observed, Obstacle, Workload};
+use crate::validate::{self, Refusal, Valid};
+use crate::watches::Guarded;
+use crate::workers::{decided, desired_workers};
+use crate::write::{StatusMemory, WriteError, write_status};
+
+/// What reconciles share.
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// What pipelines may override.
+    pub defaults: Defaults,
+    /// What the operator's watches have seen.
+    pub index: Arc<Index>,
+    /// Secrets that were read.
+    pub secrets: SecretCache,
+    /// Kafka.
+    pub links: Arc<Links>,
+    /// For events.
+    pub recorder: Recorder,
+    /// Counts.
+    pub metrics: Metrics,
+    /// All pipelines.
+    pub(crate) store: Store<Guarded>,
+    /// Whether the cluster knows PodMonitors.
+    pub pod_monitors: AtomicBool,
+    /// Time, for telling.
+    pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// What is remembered of each pipeline.
+    pub(crate) pipelines: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<Remembered>>>>,
+    /// Pipelines whose reconciles fail, and until when Kafka's news about them do not matter.
+    pub(crate) resting: Mutex<HashMap<Key, Instant>>,
+}
+
+/// Namespace and name.
+pub(crate) type Key = (String, String);
+
+/// What is remembered of one pipeline between reconciles.
+#[derive(Default)]
+pub(crate) struct Remembered {
+    pub(crate) uid: String,
+    pub(crate) memory: Memory,
+    pub(crate) status: StatusMemory,
+    /// Jobs that have given up, one after the other.
+    attempts: u32,
+    /// When it was seen that the present one has: clocks of machines differ and jump, so theirs are not asked.
+    gave_up: Option<Instant>,
+    /// Reconciles that have failed, one after the other.
+    pub(crate) failures: u32,
+    pub(crate) cleanup: cleanup::State,
+    /// What was told last about an object that is no pipeline, with its generation.
+    pub(crate) unreadable: Option<(Option<i64>, String)>,
+}
+
+/// Why a reconcile failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// Something that the pipeline refers to cannot be read.
+    #[error(transparent)]
+    Dereference(#[from] DereferenceError),
+    /// A defect.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// An object is not as it should be.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// Status or finalizer could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// Some call was never answered.
+    #[error("the reconcile took longer than {0:?}")]
+    TimedOut(Duration),
+}
+
+impl ReconcileError {
+    /// A bounded label for metrics.
+    #[must_use]
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::Dereference(_) => "Dereference",
+            Self::Build(_) => "Build",
+            Self::Apply(ApplyError::NameConflict { .. }) => "NameConflict",
+            Self::Apply(_) => "Apply",
+            Self::Write(_) => "Write",
+            Self::TimedOut(_) => "TimedOut",
+        }
+    }
+}
+
+/// Without anything new a pipeline is looked at again after this.
+const RESYNC: Duration = Duration::from_mins(5);
+/// While something is under way, its next step may be only a moment away and no watch tells of it.
+const UNDER_WAY: Duration = Duration::from_secs(5);
+
+/// Brings the cluster one step nearer to what `resource` says.
+pub async fn reconcile(resource: &StreamPipeline, context: &Context) -> Result<Action, ReconcileError> {
+    let key = (resource.namespace().unwrap_or_default(), resource.name_any());
+    let remembered = context.remembered(&key);
+    let mut remembered = remembered.lock().await;
+    let uid = resource.uid().unwrap_or_default();
+    if remembered.uid != uid {
+        // Another object of the same name: nothing that is remembered is about it.
+        *remembered = Remembered {
+            uid,
+            ..Remembered::default()
+        };
+        context.links.forget(&key);
+    }
+    let began = Instant::now();
+    let result = if resource.meta().deletion_timestamp.is_some() {
+        cleanup::reconcile(resource, &key, &mut remembered, context).await
+    } else {
+        living(resource, &key, &mut remembered, context).await
+    };
+    let outcome = result.as_ref().err().map_or("Ok", ReconcileError::category);
+    context.metrics.reconciled(outcome, began.elapsed());
+    if result.is_ok() {
+        remembered.failures = 0;
+        context.resting().remove(&key);
+    }
+    result
+}
+
+async fn living(
+    resource: &StreamPipeline,
+    key: &Key,
+    remembered: &mut Remembered,
+    context: &Context,
+) -> Result<Action, ReconcileError> {
+    cleanup::keep_finalizer(resource, context).await?;
+    let previous = remembered.status.newest(resource);
+
+    // Dereference and validate.
+    let pipeline = match validate::manifest(resource) {
+        Ok(pipeline) => pipeline,
+        Err(refusal) => return refused(resource, &refusal, &previous, remembered, context).await,
+    };
+    if let Some(refusal) = context.rival(resource) {
+        return refused(resource, &refusal, &previous, remembered, context).await;
+    }
+    let secrets = context
+        .secrets
+        .fetch(&context.client, &context.index, &pipeline, &key.0)
+        .await?;
+    let wish = Wish::new(&remembered.uid, &pipeline, &secrets);
+    let valid = match validate::validate(resource, pipeline, &secrets) {
+        Ok(valid) => valid,
+        Err(refusal) => return refused(resource, &refusal, &previous, remembered, context).await,
+    };
+    let kafka = context.links.want(key, wish);
+
+    // Build.
+    let owned = context.index.owned_by(&valid.uid);
+    let mut seen = look(&valid, &owned, context).await?;
+    let decisions = Decisions {
+        workers: desired_workers(&valid.pipeline, decided(&previous)),
+        completed: seen.completed.clone(),
+        pod_monitors: context.pod_monitors.load(Ordering::Relaxed),
+    };
+    let objects = build::build(&valid, &context.defaults, &decisions)?;
+    seen.for_job(&objects.prepare_name, &owned, &valid, context)
+        .await?;
+
+    // Apply.
+    let progress = seen.progress(&valid, &kafka, decisions.workers);
+    let turn = stage::turn(progress);
+    let applier = Applier {
+        client: &context.client,
+        index: &context.index,
+        namespace: &valid.namespace,
+        uid: &valid.uid,
+    };
+    let time = (context.clock)();
+    let gave_up = seen.job.as_ref().is_some_and(|job| job.failed);
+    remembered.gave_up = gave_up.then(|| remembered.gave_up.unwrap_or_else(Instant::now));
+    let retry_in = remembered
+        .gave_up
+        .map(|seen| stage::retry_in(seen.elapsed(), remembered.attempts));
+    let applied = apply(&objects, turn, &applier, remembered, context).await;
+    let pruned = match (&applied, progress.prepared, retry_in) {
+        (Ok(()), _, Some(Duration::ZERO)) => retry_job(&objects, &applier, remembered, context).await,
+        (Ok(()), true, _) => {
+            remembered.attempts = 0;
+            prune(resource, &objects, &owned, &applier, remembered, context).await
+        }
+        _ => Ok(()),
+    };
+    let failure = applied.and(pruned).err();
+
+    // Status.
+    let observed = Observed {
+        generation: resource.meta().generation,
+        valid: Some(&valid),
+        obstacle: failure
+            .as_ref()
+            .and_then(obstacle)
+            .or_else(|| seen.contested(&decisions)),
+        kafka: &kafka,
+        interval: context.links.interval(),
+        job: seen.job.clone(),
+        retry_in,
+        job_pods: &seen.job_pods,
+        worker: seen.workload(Role::Worker, &objects.worker, &remembered.memory, context, &valid),
+        generator: seen.workload(
+            Role::Generator,
+            &objects.generator,
+            &remembered.memory,
+            context,
+            &valid,
+        ),
+        complete: seen.completed.as_deref() == Some(objects.generator_hash.as_str()),
+        now: Instant::now(),
+        time,
+    };
+    let status = status::status(&observed, &previous);
+    let steady = status
+        .conditions
+        .iter()
+        .any(|said| said.type_ == "Ready" && said.status == "True");
+    write_status(resource, status, &previous, &mut remembered.status, context).await?;
+    match failure {
+        Some(failure) => Err(failure.into()),
+        None if steady => Ok(Action::requeue(RESYNC)),
+        None => Ok(Action::requeue(retry_in.map_or(UNDER_WAY, |pause| {
+            pause.clamp(Duration::from_secs(1), UNDER_WAY)
+        }))),
+    }
+}
+
+async fn refused(
+    resource: &StreamPipeline,
+    refusal: &Refusal,
+    previous: &StreamPipelineStatus,
+    remembered: &mut Remembered,
+    context: &Context,
+) -> Result<Action, ReconcileError> {
+    let (seen, pods) = (Seen::default(), PodsSeen::default());
+    let workload = Workload {
+        state: None,
+        generation: 0,
+        current: false,
+        wanted: 0,
+        pods: &pods,
+    };
+    let observed = Observed {
+        generation: resource.meta().generation,
+        valid: None,
+        obstacle: Some(Obstacle {
+            reason: refusal.reason(),
+            message: refusal.to_string(),
+        }),
+        kafka: &seen,
+        interval: context.links.interval(),
+        job: None,
+        retry_in: None,
+        job_pods: &pods,
+        worker: workload.clone(),
+        generator: workload,
+        complete: false,
+        now: Instant::now(),
+        time: (context.clock)(),
+    };
+    let status = status::status(&observed, previous);
+    write_status(resource, status, previous, &mut remembered.status, context).await?;
+    // The manifest or the secret has to change, and both are watched.
+    Ok(Action::requeue(RESYNC))
+}
+
+/// What can be told to a person; what passes by itself is only tried again.
+fn obstacle(error: &ApplyError) -> Option<Obstacle> {
+    match error {
+        ApplyError::Look { .. } => None,
+        ApplyError::NameConflict { kind, name, owner } => Some(Obstacle {
+            reason: "NameConflict",
+            message: format!(
+                "{kind} {name} is there and belongs to {owner}; delete it, or rename the pipeline"
+            ),
+        }),
+        ApplyError::Refused { source, .. } => match &**source {
+            kube::Error::Api(status) if matches!(status.code, 400 | 403 | 422) => Some(Obstacle {
+                reason: "ApplyRefused",
+                message: format!("{error}: {}", status.message),
+            }),
+            _ => None,
+        },
+    }
+}
+
+async fn apply(
+    objects: &Objects,
+    turn: Turn,
+    applier: &Applier<'_>,
+    remembered: &mut Remembered,
+    context: &Context,
+) -> Result<(), ApplyError> {
+    // Identity and rules come before the pods that they are for, and a ConfigMap before who mounts it.
+    let parts = [
+        (true, &objects.base),
+        (turn.prepare, &objects.prepare),
+        (turn.worker, &objects.worker),
+        (turn.generator, &objects.generator),
+    ];
+    let now = parts.into_iter().filter(|(now, _)| *now);
+    for desired in now.flat_map(|(_, part)| part) {
+        match applier.apply(desired, &mut remembered.memory).await {
+            Ok(true) => {
+                context.metrics.wrote(desired.kind.as_str());
+                tracing::info!(kind = %desired.kind, object = desired.name, "applied");
+            }
+            Ok(false) => {}
+            // The Prometheus operator was removed: nobody reads them any more.
+            Err(error) if desired.kind == Kind::PodMonitor && error.is_not_found() => {
+                context.pod_monitors.store(false, Ordering::Relaxed);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Removes a Job that has given up, so that the next reconcile makes it anew.
+async fn retry_job(
+    objects: &Objects,
+    applier: &Applier<'_>,
+    remembered: &mut Remembered,
+    context: &Context,
+) -> Result<(), ApplyError> {
+    let live = context
+        .index
+        .get(Kind::Job, applier.namespace, &objects.prepare_name);
+    if let Some(live) = live.filter(|live| !live.deleting) {
+        applier.delete(&live, &mut remembered.memory).await?;
+        remembered.attempts = remembered.attempts.saturating_add(1);
+        remembered.gave_up = None;
+        context.metrics.wrote(Kind::Job.as_str());
+    }
+    Ok(())
+}
+
+/// Deletes what the pipeline owns and no longer wants. First the API server is asked whether the manifest is still the
+/// one that this follows from: a watch that lags must not delete what a newer manifest has brought.
+async fn prune(
+    resource: &StreamPipeline,
+    objects: &Objects,
+    owned: &[Arc<Live>],
+    applier: &Applier<'_>,
+    remembered: &mut Remembered,
+    context: &Context,
+) -> Result<(), ApplyError> {
+    let orphans: Vec<&Arc<Live>> = owned
+        .iter()
+        .filter(|live| !live.deleting)
+        .filter(|live| {
+            !objects
+                .iter()
+                .any(|desired| desired.kind == live.kind && desired.name == live.name)
+        })
+        .collect();
+    if orphans.is_empty() {
+        return Ok(());
+    }
+    let api: Api<StreamPipeline> = Api::namespaced(context.client.clone(), applier.namespace);
+    let name = resource.name_any();
+    let now = api
+        .get_metadata_opt(&name)
+        .await
+        .map_err(|source| ApplyError::Look {
+            name: name.clone(),
+            source: Box::new(source),
+        })?;
+    let same = now.is_some_and(|now| {
+        now.metadata.uid == resource.meta().uid
+            && now.metadata.generation == resource.meta().generation
+            && now.metadata.deletion_timestamp.is_none()
+    });
+    if !same {
+        return Ok(());
+    }
+    for orphan in orphans {
+        applier.delete(orphan, &mut remembered.memory).await?;
+        context.metrics.wrote(orphan.kind.as_str());
+        tracing::info!(kind = %orphan.kind, object = orphan.name, "deleted, since the manifest no longer has it");
+    }
+    Ok(())
+}
+
+impl Context {
+    pub(crate) fn remembered(&self, key: &Key) -> Arc<tokio::sync::Mutex<Remembered>> {
+        let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(pipelines.entry(key.clone()).or_default())
+    }
+
+    /// An older pipeline of the same name at the same Kafka.
+    fn rival(&self, resource: &StreamPipeline) -> Option<Refusal> {
+        let rival = self.store.find(|other| {
+            other
+                .0
+                .as_ref()
+                .is_ok_and(|other| validate::is_rival(resource, other))
+        })?;
+        Some(Refusal::NameInUse {
+            namespace: rival.namespace().unwrap_or_default(),
+            name: rival.name_any(),
+        })
+    }
+
+    pub(crate) fn resting(&self) -> MutexGuard<'_, HashMap<Key, Instant>> {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Drops what is remembered of pipelines that are gone.
+    pub(crate) fn retain(&self, keep: impl Fn(&Key) -> bool) {
+        self.links.retain(&keep);
+        self.resting().retain(|key, _| keep(key));
+        let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
+        pipelines.retain(|key, _| keep(key));
+        self.secrets
+            .retain(|namespace| pipelines.keys().any(|(other, _)| other == namespace));
+        self.metrics.set_pipelines(pipelines.len());
+    }
+}

@@ -1,0 +1,145 @@
+//! Conditions: what is said, and when it began to hold.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+/// Whether something holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Truth {
+    True,
+    False,
+    Unknown,
+}
+
+impl Truth {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// One condition without its times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) kind: &'static str,
+    pub(crate) truth: Truth,
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+}
+
+impl Said {
+    pub(crate) fn new(
+        kind: &'static str,
+        truth: Truth,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            kind,
+            truth,
+            reason,
+            message: message.into(),
+        }
+    }
+}
+
+/// The conditions as they are written: exactly those that are said.
+pub(super) fn merge(
+    said: Vec<Said>,
+    previous: &[Condition],
+    generation: Option<i64>,
+    now: &Time,
+) -> Vec<Condition> {
+    said.into_iter()
+        .map(|said| condition(said, previous, generation, now))
+        .collect()
+}
+
+/// Replaces those that are said; the others stay as they are, with the generation that they were about.
+pub(super) fn merge_some(
+    said: Vec<Said>,
+    previous: &[Condition],
+    generation: Option<i64>,
+    now: &Time,
+) -> Vec<Condition> {
+    let mut conditions = merge(said, previous, generation, now);
+    let others = previous
+        .iter()
+        .filter(|old| !conditions.iter().any(|new| new.type_ == old.type_));
+    let others: Vec<Condition> = others.cloned().collect();
+    conditions.extend(others);
+    conditions
+}
+
+fn condition(said: Said, previous: &[Condition], generation: Option<i64>, now: &Time) -> Condition {
+    let status = said.truth.as_str();
+    let since = previous
+        .iter()
+        .find(|old| old.type_ == said.kind && old.status == status)
+        .map_or_else(|| now.clone(), |old| old.last_transition_time.clone());
+    Condition {
+        type_: said.kind.to_owned(),
+        status: status.to_owned(),
+        reason: said.reason.to_owned(),
+        message: said.message,
+        observed_generation: generation,
+        last_transition_time: since,
+    }
+}
+
+/// A condition that changed, worth an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transition {
+    /// The condition.
+    pub kind: String,
+    /// Its new reason.
+    pub reason: String,
+    /// Its new sentence.
+    pub message: String,
+    /// Whether somebody should look.
+    pub warning: bool,
+}
+
+/// Reasons that belong to the ordinary course of things.
+const ORDINARY: [&str; 14] = [
+    "Paused",
+    "NotConfigured",
+    "Complete",
+    "Preparing",
+    "Starting",
+    "Updating",
+    "Connecting",
+    "WaitingForTopics",
+    "WaitingForPrepare",
+    "WaitingForWorkers",
+    "NothingStored",
+    "NotNumbered",
+    "NotReached",
+    "Deleting",
+];
+
+/// What has changed from `old` to `new` so that somebody may want to read it: another truth or another reason.
+#[must_use]
+pub fn transitions(old: &[Condition], new: &[Condition]) -> Vec<Transition> {
+    new.iter()
+        .filter(|new| {
+            let before = old.iter().find(|old| old.type_ == new.type_);
+            before.is_none_or(|old| old.status != new.status || old.reason != new.reason)
+        })
+        // At the beginning everything is unknown, which is no news.
+        .filter(|new| {
+            new.status != "Unknown"
+                || old
+                    .iter()
+                    .any(|old| old.type_ == new.type_ && old.status == "True")
+        })
+        .map(|new| Transition {
+            kind: new.type_.clone(),
+            reason: new.reason.clone(),
+            message: new.message.clone(),
+            warning: new.status != "True" && !ORDINARY.contains(&new.reason.as_str()),
+        })
+        .collect()
+}

@@ -1,0 +1,15 @@
+//! The real controller against an API server in memory.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod faults;
+mod leader;
+mod lifecycle;

@@ -1,0 +1,463 @@
+//! An API server in memory, as a service that a `kube::Client` talks to: get, list, watch, apply, patch, create and
+//! delete, with versions, conflicts, and faults between any two calls.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt, stream};
+use http::{Request, Response};
+use http_body_util::{BodyExt, StreamBody};
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use super::store::{Change, Key, Refused, Store};
+
+/// One request.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Call {
+    pub(crate) verb: &'static str,
+    pub(crate) group: String,
+    pub(crate) resource: String,
+    pub(crate) subresource: Option<String>,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+}
+
+impl Call {
+    pub(crate) fn writes(&self) -> bool {
+        matches!(self.verb, "patch" | "create" | "delete")
+            && self.resource != "events"
+            && self.resource != "leases"
+    }
+
+    pub(crate) fn full_resource(&self) -> String {
+        match &self.subresource {
+            Some(subresource) => format!("{}/{subresource}", self.resource),
+            None => self.resource.clone(),
+        }
+    }
+}
+
+/// What happens to a request.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Fault {
+    /// Nothing special.
+    None,
+    /// It is answered with this code, and nothing is done.
+    Refuse(u16),
+    /// It is done, and answered with this code.
+    DoneBut(u16),
+    /// It is not done, and never answered.
+    Vanish,
+    /// It is done, and never answered.
+    DoneButVanish,
+}
+
+type FaultFn = Box<dyn FnMut(&Call) -> Fault + Send>;
+
+pub(crate) struct Server {
+    pub(crate) store: Store,
+    pub(crate) calls: Vec<Call>,
+    fault: FaultFn,
+    /// After each change: what controllers of Kubernetes would do.
+    pub(crate) play: fn(&mut Store),
+    /// Lists and watches show nothing after this version; of one resource, or of all.
+    pub(crate) frozen: Option<(u64, Option<&'static str>)>,
+    /// Watches that were begun before this end.
+    epoch: u64,
+    /// No request is answered but by 503.
+    pub(crate) away: bool,
+}
+
+#[derive(Clone)]
+pub(crate) struct ApiServer {
+    pub(crate) server: Arc<Mutex<Server>>,
+    changed: Arc<Notify>,
+}
+
+impl Server {
+    /// The last version that lists and watches of a resource show.
+    fn shown(&self, resource: &str) -> u64 {
+        match self.frozen {
+            Some((version, only)) if only.is_none_or(|only| only == resource) => version,
+            _ => u64::MAX,
+        }
+    }
+}
+
+const GROUPS: &[(&str, &str)] = &[
+    ("configmaps", "ConfigMap"),
+    ("deployments", "Deployment"),
+    ("jobs", "Job"),
+    ("leases", "Lease"),
+    ("networkpolicies", "NetworkPolicy"),
+    ("poddisruptionbudgets", "PodDisruptionBudget"),
+    ("pods", "Pod"),
+    ("secrets", "Secret"),
+    ("serviceaccounts", "ServiceAccount"),
+    ("services", "Service"),
+    ("streampipelines", "StreamPipeline"),
+    ("events", "Event"),
+];
+
+impl ApiServer {
+    pub(crate) fn new(play: fn(&mut Store)) -> Self {
+        Self {
+            server: Arc::new(Mutex::new(Server {
+                store: Store::default(),
+                calls: Vec::new(),
+                fault: Box::new(|_| Fault::None),
+                play,
+                frozen: None,
+                epoch: 0,
+                away: false,
+            })),
+            changed: Arc::new(Notify::new()),
+        }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::new(self.clone(), "streams")
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Server> {
+        self.server.lock().unwrap()
+    }
+
+    /// Does something with the objects, as a user or a controller of Kubernetes would.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Store) -> T) -> T {
+        let mut server = self.lock();
+        let result = change(&mut server.store);
+        let play = server.play;
+        play(&mut server.store);
+        drop(server);
+        self.changed.notify_waiters();
+        result
+    }
+
+    pub(crate) fn on_call(&self, fault: impl FnMut(&Call) -> Fault + Send + 'static) {
+        self.lock().fault = Box::new(fault);
+    }
+
+    /// Ends all watches; with `forget`, what they have missed is not told to them either.
+    pub(crate) fn break_watches(&self, forget: bool) {
+        let mut server = self.lock();
+        server.epoch += 1;
+        if forget {
+            server.store.oldest = server.store.version;
+        }
+        drop(server);
+        self.changed.notify_waiters();
+    }
+
+    /// Lists and watches show nothing that happens after `version`, until `thaw`; of one resource, or of all.
+    pub(crate) fn freeze(&self, version: u64, only: Option<&'static str>) {
+        self.lock().frozen = Some((version, only));
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.lock().frozen = None;
+        self.changed.notify_waiters();
+    }
+
+    async fn answer(self, request: Request<Body>) -> Response<StreamBody<Frames>> {
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let query: Vec<(String, String)> = parts
+            .uri
+            .query()
+            .unwrap_or_default()
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(name, value)| (name.to_owned(), decoded(value)))
+            .collect();
+        let asked = |name: &str| {
+            query
+                .iter()
+                .find(|(other, _)| other == name)
+                .map(|(_, value)| value.clone())
+        };
+        let header = |name: &str| {
+            parts
+                .headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+        };
+        let metadata = header("accept").contains("PartialObjectMetadata");
+        let watching = asked("watch").as_deref() == Some("true");
+        let Some(call) = call(parts.method.as_str(), parts.uri.path(), watching) else {
+            return failed(&Refused(404, "NotFound", "no such group".to_owned()));
+        };
+        let (fault, away) = {
+            let mut server = self.lock();
+            server.calls.push(call.clone());
+            ((server.fault)(&call), server.away)
+        };
+        match fault {
+            _ if away => return failed(&Refused(503, "ServiceUnavailable", "away".to_owned())),
+            Fault::Refuse(code) => return failed(&Refused(code, "Injected", "injected".to_owned())),
+            Fault::Vanish => return std::future::pending().await,
+            _ => {}
+        }
+        if call.verb == "watch" {
+            let from = asked("resourceVersion")
+                .and_then(|version| version.parse().ok())
+                .unwrap_or(0);
+            return self.watch(&call, from, asked("labelSelector"), metadata);
+        }
+        let answer = self.perform(&call, &body, header("content-type"), &asked);
+        match fault {
+            Fault::DoneBut(code) => failed(&Refused(code, "Injected", "injected".to_owned())),
+            Fault::DoneButVanish => std::future::pending().await,
+            _ => match answer {
+                Ok(object) => whole(200, &if metadata { only_metadata(&object) } else { object }),
+                Err(refused) => failed(&refused),
+            },
+        }
+    }
+
+    fn perform(
+        &self,
+        call: &Call,
+        body: &Bytes,
+        content_type: &str,
+        asked: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Value, Refused> {
+        let key: Key = (
+            call.group.clone(),
+            call.resource.clone(),
+            call.namespace.clone(),
+            call.name.clone(),
+        );
+        let body: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+        let status = call.subresource.as_deref() == Some("status");
+        match call.verb {
+            "get" => {
+                let server = self.lock();
+                let found = server.store.get(&key).cloned();
+                found.ok_or_else(|| Refused(404, "NotFound", format!("{} not found", call.name)))
+            }
+            "list" => {
+                let server = self.lock();
+                let version = server.shown(&call.resource).min(server.store.version);
+                let objects = server.store.at(version);
+                let selector = asked("labelSelector");
+                let items: Vec<Value> = objects
+                    .iter()
+                    .filter(|(other, _)| concerns(call, other))
+                    .map(|(_, object)| object.clone())
+                    .filter(|object| selected(object, selector.as_deref()))
+                    .collect();
+                Ok(json!({
+                    "kind": "List", "apiVersion": "v1",
+                    "metadata": { "resourceVersion": version.to_string() },
+                    "items": items,
+                }))
+            }
+            "create" => {
+                let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+                self.change(|store| store.create((key.0, key.1, key.2, name), body))
+            }
+            "patch" if content_type.starts_with("application/apply-patch") => {
+                let manager = asked("fieldManager").unwrap();
+                self.change(|store| store.apply(key, &body, &manager, status))
+            }
+            "patch" => self.change(|store| store.merge_patch(key, &body, status)),
+            "delete" => {
+                let uid = body["preconditions"]["uid"].as_str();
+                self.change(|store| store.delete(&key, uid))
+            }
+            other => panic!("{other}"),
+        }
+    }
+
+    fn watch(
+        &self,
+        call: &Call,
+        from: u64,
+        selector: Option<String>,
+        metadata: bool,
+    ) -> Response<StreamBody<Frames>> {
+        let epoch = self.lock().epoch;
+        let state = (self.clone(), call.clone(), from, selector);
+        let lines = stream::unfold(state, move |(server, call, from, selector)| async move {
+            loop {
+                let changed = Arc::clone(&server.changed);
+                let notified = changed.notified();
+                let mut notified = std::pin::pin!(notified);
+                notified.as_mut().enable();
+                let next = {
+                    let locked = server.lock();
+                    if locked.epoch != epoch {
+                        return None;
+                    }
+                    if from < locked.store.oldest {
+                        let gone = json!({"type": "ERROR", "object": status(&Refused(410, "Expired", "too old".to_owned()))});
+                        drop(locked);
+                        return Some((line(&gone), (server, call, u64::MAX, selector)));
+                    }
+                    let upto = locked.shown(&call.resource);
+                    let log = &locked.store.log;
+                    let next = log.partition_point(|change| change.version <= from);
+                    log.get(next..)
+                        .into_iter()
+                        .flatten()
+                        .find(|change| change.version <= upto)
+                        .cloned()
+                };
+                match next {
+                    Some(change) => {
+                        let version = change.version;
+                        if let Some(event) = event(&call, &change, selector.as_deref(), metadata) {
+                            return Some((line(&event), (server, call, version, selector)));
+                        }
+                        // Not for this watch.
+                        return Some((Bytes::new(), (server, call, version, selector)));
+                    }
+                    None => notified.await,
+                }
+            }
+        });
+        respond(200, lines.map(|bytes| Ok(http_body::Frame::data(bytes))).boxed())
+    }
+}
+
+fn event(call: &Call, change: &Change, selector: Option<&str>, metadata: bool) -> Option<Value> {
+    if !concerns(call, &change.key) {
+        return None;
+    }
+    let seen = |object: &Option<Value>| object.clone().filter(|object| selected(object, selector));
+    let (kind, mut object) = match (seen(&change.before), seen(&change.after)) {
+        (None, Some(after)) => ("ADDED", after),
+        (Some(_), Some(after)) => ("MODIFIED", after),
+        (Some(before), None) => ("DELETED", before),
+        (None, None) => return None,
+    };
+    object["metadata"]["resourceVersion"] = json!(change.version.to_string());
+    let object = if metadata { only_metadata(&object) } else { object };
+    Some(json!({ "type": kind, "object": object }))
+}
+
+fn concerns(call: &Call, key: &Key) -> bool {
+    key.0 == call.group && key.1 == call.resource && (call.namespace.is_empty() || key.2 == call.namespace)
+}
+
+fn selected(object: &Value, selector: Option<&str>) -> bool {
+    selector
+        .unwrap_or_default()
+        .split(',')
+        .filter(|pair| !pair.is_empty())
+        .all(|pair| {
+            let (name, value) = pair.split_once('=').unwrap();
+            object["metadata"]["labels"][name] == value
+        })
+}
+
+fn only_metadata(object: &Value) -> Value {
+    if let Value::Array(items) = &object["items"] {
+        let items: Vec<Value> = items.iter().map(only_metadata).collect();
+        return json!({
+            "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1",
+            "metadata": object["metadata"], "items": items,
+        });
+    }
+    json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"] })
+}
+
+fn call(method: &str, path: &str, watching: bool) -> Option<Call> {
+    let mut parts = path.split('/').filter(|part| !part.is_empty());
+    let group = match parts.next()? {
+        "api" => String::new(),
+        _ => parts.next()?.to_owned(),
+    };
+    parts.next()?;
+    let mut next = parts.next()?;
+    let mut namespace = String::new();
+    if next == "namespaces" {
+        parts.next()?.clone_into(&mut namespace);
+        next = parts.next()?;
+    }
+    GROUPS.iter().find(|(plural, _)| *plural == next)?;
+    let name = parts.next().unwrap_or_default().to_owned();
+    let verb = match (method, watching, name.is_empty()) {
+        ("GET", true, _) => "watch",
+        ("GET", false, true) => "list",
+        ("GET", false, false) => "get",
+        ("POST", ..) => "create",
+        ("PATCH", ..) => "patch",
+        ("DELETE", ..) => "delete",
+        other => panic!("{other:?}"),
+    };
+    Some(Call {
+        verb,
+        group,
+        resource: next.to_owned(),
+        subresource: parts.next().map(str::to_owned),
+        namespace,
+        name,
+    })
+}
+
+type Frames = BoxStream<'static, Result<http_body::Frame<Bytes>, Infallible>>;
+
+fn line(value: &Value) -> Bytes {
+    Bytes::from(format!("{value}\n"))
+}
+
+fn whole(code: u16, value: &Value) -> Response<StreamBody<Frames>> {
+    let bytes = Bytes::from(value.to_string());
+    respond(code, stream::iter([Ok(http_body::Frame::data(bytes))]).boxed())
+}
+
+fn respond(code: u16, frames: Frames) -> Response<StreamBody<Frames>> {
+    Response::builder()
+        .status(code)
+        .body(StreamBody::new(frames))
+        .unwrap()
+}
+
+fn status(Refused(code, reason, message): &Refused) -> Value {
+    json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": message })
+}
+
+fn failed(refused: &Refused) -> Response<StreamBody<Frames>> {
+    whole(refused.0, &status(refused))
+}
+
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'%' => {
+                let digits = [rest.next().unwrap(), rest.next().unwrap()];
+                bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap());
+            }
+            b'+' => bytes.push(b' '),
+            other => bytes.push(other),
+        }
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+impl tower::Service<Request<Body>> for ApiServer {
+    type Response = Response<StreamBody<Frames>>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let server = self.clone();
+        async move { Ok(server.answer(request).await) }.boxed()
+    }
+}
