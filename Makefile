@@ -15,6 +15,7 @@ run: ## Run the pipeline music for a minute: embedded broker, SQLite, live view,
 
 test: ## Run every test, against real Kafka and PostgreSQL (fetched once; needs a JDK and Maven)
 	$(CARGO) test --locked --workspace
+	charts/check
 
 test-node: ## Run the tests that run pods on a Kubernetes node (root; installs containerd where it is missing)
 	testbed/install-node
@@ -33,13 +34,18 @@ deny:
 		echo "cargo-deny is not installed (cargo install cargo-deny): licences and dependencies are not checked"; \
 	fi
 
-generate: ## Write what is generated from code: the custom resource definition and docs/cli.md
-	$(CARGO) build --locked --package cli
+generate: ## Write what is generated from code: the custom resource definition, docs/cli.md, and what the chart has of them
+	$(CARGO) build --locked --package cli --package operator
 	mkdir -p deploy/crd docs
 	$(STREAMPIPELINE) crd > deploy/crd/streampipelines.yaml.new
 	$(STREAMPIPELINE) help-markdown > docs/cli.md.new
 	mv deploy/crd/streampipelines.yaml.new deploy/crd/streampipelines.yaml
 	mv docs/cli.md.new docs/cli.md
+	for scope in watched own cluster; do \
+		$(CARGO) run --locked --quiet --package operator --bin streampipeline-operator -- rbac $$scope > charts/streampipeline/files/rbac/$$scope.yaml.new && \
+		mv charts/streampipeline/files/rbac/$$scope.yaml.new charts/streampipeline/files/rbac/$$scope.yaml || exit 1; \
+	done
+	charts/check --write
 
 bench: ## Measure speed next to named baselines (BENCH="python spark" for those, too); docs/benchmarks.md has the table
 	$(CARGO) build --locked --release --package worker --package generator

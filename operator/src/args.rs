@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::build::Defaults;
+use crate::check::{CheckConfig, check};
 use crate::controller::{self, Settings};
 use crate::definition::{self, DefinitionError};
 use crate::kafka::{Brokers, LinksConfig};
@@ -35,6 +36,8 @@ pub struct Args {
 enum Command {
     /// Run until stopped (SIGTERM ends what was begun and releases the lease). Pipelines run on without it.
     Run(Box<RunArgs>),
+    /// Check from within the cluster that an installation works: rights, definition, leader.
+    Check(CheckArgs),
     /// Print the custom resource definition.
     Crd,
     /// Print the rules of the roles that the operator needs.
@@ -101,6 +104,22 @@ struct RunArgs {
     log_format: LogFormat,
 }
 
+#[derive(Debug, clap::Args)]
+struct CheckArgs {
+    /// The operator looks after pipelines in this namespace only.
+    #[arg(long, value_name = "NAME", env = "STREAMPIPELINE_WATCH_NAMESPACE")]
+    namespace: Option<String>,
+    /// The operator leaves the custom resource definition alone.
+    #[arg(long, env = "STREAMPIPELINE_NO_CRD")]
+    no_crd: bool,
+    /// The operator's Lease.
+    #[arg(long, value_name = "NAME", default_value = "streampipeline-operator")]
+    lease: String,
+    /// The operator's own namespace.
+    #[arg(long, value_name = "NAME", default_value = "default", env = "POD_NAMESPACE")]
+    own_namespace: String,
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     api::parse_duration(text).map_err(|error| format!("{error}: {}", api::DurationError::REMEDY))
 }
@@ -138,6 +157,12 @@ pub enum ProgramError {
     /// The lease.
     #[error(transparent)]
     Leader(#[from] LeaderError),
+    /// An installation could not be checked.
+    #[error("the API server does not answer what an installation is checked by")]
+    Unchecked(#[source] kube::Error),
+    /// An installation does not work.
+    #[error("this installation does not work:\n{}", .0.join("\n"))]
+    Check(Vec<String>),
     /// Signals cannot be listened to, or the health address cannot be served.
     #[error("{what}")]
     Io {
@@ -173,6 +198,7 @@ impl Args {
                 let client = Client::try_default().await.map_err(ProgramError::Cluster)?;
                 args.run(client, shutdown).await
             }
+            Command::Check(args) => args.run().await,
             Command::Crd => {
                 print!("{}", api::crd_yaml());
                 Ok(())
@@ -181,6 +207,31 @@ impl Args {
                 print!("{}", rbac::yaml(scope));
                 Ok(())
             }
+        }
+    }
+}
+
+impl CheckArgs {
+    async fn run(self) -> Result<(), ProgramError> {
+        let client = Client::try_default().await.map_err(ProgramError::Cluster)?;
+        let Self {
+            namespace,
+            no_crd,
+            lease,
+            own_namespace,
+        } = self;
+        let config = CheckConfig {
+            namespace,
+            own_namespace,
+            lease,
+            definition: !no_crd,
+        };
+        match check(&client, &config).await.map_err(ProgramError::Unchecked)? {
+            problems if problems.is_empty() => {
+                println!("the operator has its rights, its definition is served, and one leads");
+                Ok(())
+            }
+            problems => Err(ProgramError::Check(problems)),
         }
     }
 }

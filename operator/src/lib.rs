@@ -23,6 +23,7 @@
 pub mod apply;
 pub mod args;
 pub mod build;
+pub mod check;
 pub mod cleanup;
 pub mod controller;
 pub mod definition;

@@ -170,6 +170,19 @@ mod tests {
     }
 
     #[test]
+    fn the_chart_has_these_rules() {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/streampipeline/files/rbac");
+        for (scope, name) in [
+            (RuleScope::Watched, "watched"),
+            (RuleScope::Own, "own"),
+            (RuleScope::Cluster, "cluster"),
+        ] {
+            let file = std::fs::read_to_string(format!("{directory}/{name}.yaml")).unwrap();
+            assert_eq!(file, yaml(scope), "{name}.yaml is not the table: make generate");
+        }
+    }
+
+    #[test]
     fn the_yaml_is_rules() {
         for scope in [RuleScope::Watched, RuleScope::Own, RuleScope::Cluster] {
             let read: serde_json::Value = serde_yaml::from_str(&yaml(scope)).unwrap();

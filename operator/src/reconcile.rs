@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use api::StreamPipeline;
 use api::crd::StreamPipelineStatus;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
@@ -18,18 +19,19 @@ use crate::apply::{Applier, ApplyError};
 use crate::build::{self, BuildError, Decisions, Defaults, Objects, Role};
 use crate::cleanup;
 use crate::dereference::{DereferenceError, PodsSeen, SecretCache};
-use crate::index::{Index, Live};
+use crate::index::{Index, JobState, Live};
 use crate::kafka::{Links, Seen, Wish};
 use crate::kind::Kind;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
+use crate::scaling::{self, Scaling};
 use crate::scene::look;
 use crate::stage::{self, Turn};
 use crate::status::{self, Observed, Obstacle, Workload};
-use crate::validate::{self, Refusal, Valid};
+use crate::validate::{self, Refusal};
 use crate::watches::Guarded;
-use crate::workers::{decided, desired_workers};
-use crate::write::{StatusMemory, WriteError, write_status};
+use crate::workers::desired_workers;
+use crate::write::{StatusMemory, WriteError, tell, write_status};
 
 /// What reconciles share.
 pub struct Context {
@@ -68,6 +70,7 @@ pub(crate) struct Remembered {
     pub(crate) uid: String,
     pub(crate) memory: Memory,
     pub(crate) status: StatusMemory,
+    scaling: Scaling,
     /// Jobs that have given up, one after the other.
     attempts: u32,
     /// When it was seen that the present one has: clocks of machines differ and jump, so theirs are not asked.
@@ -179,8 +182,21 @@ async fn living(
     // Build.
     let owned = context.index.owned_by(&valid.uid);
     let mut seen = look(&valid, &owned, context).await?;
+    let time = (context.clock)();
+    let told = previous.scaling.as_ref();
+    let scaling = remembered.scaling.decide(
+        &valid.pipeline,
+        &kafka,
+        seen.workers(),
+        told,
+        (Instant::now(), time),
+    );
+    let decision = scaling::told(scaling.as_ref());
     let decisions = Decisions {
-        workers: desired_workers(&valid.pipeline, decided(&previous)),
+        workers: desired_workers(
+            &valid.pipeline,
+            decision.as_ref().map(|decision| decision.replicas),
+        ),
         completed: seen.completed.clone(),
         pod_monitors: context.pod_monitors.load(Ordering::Relaxed),
     };
@@ -197,12 +213,7 @@ async fn living(
         namespace: &valid.namespace,
         uid: &valid.uid,
     };
-    let time = (context.clock)();
-    let gave_up = seen.job.as_ref().is_some_and(|job| job.failed);
-    remembered.gave_up = gave_up.then(|| remembered.gave_up.unwrap_or_else(Instant::now));
-    let retry_in = remembered
-        .gave_up
-        .map(|seen| stage::retry_in(seen.elapsed(), remembered.attempts));
+    let retry_in = remembered.retry_in(seen.job.as_ref());
     let applied = apply(&objects, turn, &applier, remembered, context).await;
     let pruned = match (&applied, progress.prepared, retry_in) {
         (Ok(()), _, Some(Duration::ZERO)) => retry_job(&objects, &applier, remembered, context).await,
@@ -236,21 +247,42 @@ async fn living(
             &valid,
         ),
         complete: seen.completed.as_deref() == Some(objects.generator_hash.as_str()),
+        scaling,
         now: Instant::now(),
         time,
     };
     let status = status::status(&observed, &previous);
-    let steady = status
-        .conditions
-        .iter()
-        .any(|said| said.type_ == "Ready" && said.status == "True");
+    let steady = is_ready(&status);
     write_status(resource, status, &previous, &mut remembered.status, context).await?;
+    if let Some(transition) = scaling::transition(scaling::told(told).as_ref(), decision.as_ref()) {
+        tell(resource, &transition, context).await;
+    }
     match failure {
         Some(failure) => Err(failure.into()),
-        None if steady => Ok(Action::requeue(RESYNC)),
-        None => Ok(Action::requeue(retry_in.map_or(UNDER_WAY, |pause| {
-            pause.clamp(Duration::from_secs(1), UNDER_WAY)
-        }))),
+        None => Ok(again(steady, retry_in)),
+    }
+}
+
+fn is_ready(status: &StreamPipelineStatus) -> bool {
+    let said = |said: &Condition| said.type_ == "Ready" && said.status == "True";
+    status.conditions.iter().any(said)
+}
+
+fn again(steady: bool, retry_in: Option<Duration>) -> Action {
+    if steady {
+        return Action::requeue(RESYNC);
+    }
+    let pause = retry_in.map_or(UNDER_WAY, |pause| pause.clamp(Duration::from_secs(1), UNDER_WAY));
+    Action::requeue(pause)
+}
+
+impl Remembered {
+    /// When a Job that has given up is tried again.
+    fn retry_in(&mut self, job: Option<&JobState>) -> Option<Duration> {
+        let gave_up = job.is_some_and(|job| job.failed);
+        self.gave_up = gave_up.then(|| self.gave_up.unwrap_or_else(Instant::now));
+        let seen = self.gave_up?;
+        Some(stage::retry_in(seen.elapsed(), self.attempts))
     }
 }
 
@@ -284,6 +316,7 @@ async fn refused(
         worker: workload.clone(),
         generator: workload,
         complete: false,
+        scaling: previous.scaling.clone(),
         now: Instant::now(),
         time: (context.clock)(),
     };

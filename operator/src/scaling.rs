@@ -1,12 +1,158 @@
-//! What the scaler looks at: the manifest's policy, and Kafka's answers.
+//! Scaling: what the scaler looks at (the manifest's policy, Kafka's answers), when it is asked, and what of its answers
+//! is told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::kafka::commit_metadata::Telemetry;
 use ::kafka::lag::PartitionLag;
+use api::crd::Reserved;
 use api::{Pipeline, ScalingMode, StartFrom};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::jiff::Timestamp;
 use scaler::cron::Schedule;
-use scaler::{Committed, LogRange, Mode, PartitionId, PartitionReading, Policy, Window};
+use scaler::{
+    Committed, Decision, History, LogRange, Mode, Observation, PartitionId, PartitionReading, Policy, Window,
+};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::kafka::Seen;
+use crate::status::{SINK_SATURATED, Said, Transition, Truth};
+
+/// A decision that says the same as the last is told again after this, with its newer figures.
+const RETELL: Duration = Duration::from_secs(30);
+
+/// What is remembered of a pipeline's scaling between reconciles.
+#[derive(Debug, Default)]
+pub struct Scaling {
+    /// The look at Kafka that was decided on last.
+    reading: Option<Instant>,
+    /// `None` before the first decision of this process; what the status has saved goes on then.
+    history: Option<History>,
+    told: Option<Instant>,
+}
+
+/// `status.scaling`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Told {
+    #[serde(flatten)]
+    decision: Decision,
+    /// Of use to the operator only: it goes on here after a restart.
+    history: History,
+}
+
+/// The workers at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Workers {
+    /// Asked for.
+    pub desired: u32,
+    /// At work.
+    pub ready: u32,
+}
+
+impl Scaling {
+    /// `status.scaling` from now on. Decides once a look at Kafka; what has been told stands while there is no new one.
+    pub fn decide(
+        &mut self,
+        pipeline: &Pipeline,
+        seen: &Seen,
+        workers: Option<Workers>,
+        told: Option<&Reserved>,
+        (now, time): (Instant, Timestamp),
+    ) -> Option<Reserved> {
+        let keep = told.cloned();
+        let (Some(reading), Some(workers), false) = (seen.history.last(), workers, pipeline.paused.workers)
+        else {
+            return keep;
+        };
+        if self.reading == Some(reading.at) {
+            return keep;
+        }
+        self.reading = Some(reading.at);
+        let before = told.and_then(parse);
+        let saved = || before.as_ref().map(|told| told.history.clone());
+        let history = self.history.take().or_else(saved).unwrap_or_default();
+        let age_seconds = now.saturating_duration_since(reading.at).as_secs_f64();
+        let aged = |partition: &PartitionReading| PartitionReading {
+            age_seconds,
+            ..partition.clone()
+        };
+        let observation = Observation {
+            partitions: reading.partitions.iter().map(aged).collect(),
+            desired: workers.desired,
+            ready: workers.ready,
+            rebalance_pause_seconds: None,
+        };
+        let (decision, history) = scaler::decide(&observation, &policy(pipeline), &history, time);
+        self.history = Some(history.clone());
+        let lately = self.told.is_some_and(|told| now < told + RETELL);
+        if before.is_some_and(|before| says_the_same(&before.decision, &decision, lately)) {
+            return keep;
+        }
+        self.told = Some(now);
+        match serde_json::to_value(Told { decision, history }) {
+            Ok(serde_json::Value::Object(members)) => Some(Reserved(members)),
+            other => {
+                tracing::error!(?other, "a decision cannot be written: a defect");
+                keep
+            }
+        }
+    }
+}
+
+fn parse(told: &Reserved) -> Option<Told> {
+    serde_json::from_value(serde_json::Value::Object(told.0.clone())).ok()
+}
+
+/// What stands in `status.scaling`.
+#[must_use]
+pub fn told(scaling: Option<&Reserved>) -> Option<Decision> {
+    Some(parse(scaling?)?.decision)
+}
+
+/// The event of a changed number.
+#[must_use]
+pub fn transition(old: Option<&Decision>, new: Option<&Decision>) -> Option<Transition> {
+    let new = new.filter(|new| old.is_some_and(|old| old.replicas != new.replicas))?;
+    Some(Transition {
+        kind: "Scale".to_owned(),
+        reason: new.reason.code().to_owned(),
+        message: new.text.clone(),
+        warning: false,
+    })
+}
+
+/// The condition about the sink, once it has ever been saturated.
+pub(crate) fn sink(scaling: Option<&Reserved>, previous: &[Condition]) -> Option<Said> {
+    let decision = told(scaling)?;
+    let known = previous.iter().any(|condition| condition.type_ == SINK_SATURATED);
+    if decision.sink_saturated {
+        Some(Said::new(
+            SINK_SATURATED,
+            Truth::True,
+            "SinkSaturated",
+            decision.text,
+        ))
+    } else {
+        let text = "the sink takes what the workers give it";
+        known.then(|| Said::new(SINK_SATURATED, Truth::False, "SinkKeepsUp", text))
+    }
+}
+
+/// Whether there is nothing to tell. Figures alone are news only from time to time, and not at all while they are the same.
+fn says_the_same(old: &Decision, new: &Decision, lately: bool) -> bool {
+    let of = |decision: &Decision| {
+        (
+            decision.replicas,
+            decision.recommended,
+            decision.reason,
+            decision.bound,
+            decision.sink_saturated,
+        )
+    };
+    of(old) == of(new) && (lately || old.text == new.text)
+}
 
 /// The policy that a manifest asks for.
 #[must_use]

@@ -9,6 +9,7 @@ use crate::kafka::Seen;
 use crate::kind::Kind;
 use crate::memory::Memory;
 use crate::reconcile::Context;
+use crate::scaling::Workers;
 use crate::stage::Progress;
 use crate::status::{Obstacle, Workload};
 use crate::validate::Valid;
@@ -165,6 +166,16 @@ impl Scene {
                 .unwrap_or(0) as u32,
             pods,
         }
+    }
+
+    /// The workers as the scaler sees them; `None` before there is a Deployment.
+    pub(crate) fn workers(&self) -> Option<Workers> {
+        let state = deployment_state(self.worker.as_deref())?;
+        let count = |number: i32| u32::try_from(number).unwrap_or(0);
+        Some(Workers {
+            desired: count(state.wanted),
+            ready: count(state.available),
+        })
     }
 
     /// Somebody else keeps changing the number of workers.

@@ -1,14 +1,6 @@
 //! How many workers there are to be.
 
-use api::crd::StreamPipelineStatus;
 use api::{Pipeline, ScalingMode};
-
-/// What the scaler has decided last: `status.scaling.workers`, which outlives the operator's process.
-#[must_use]
-pub fn decided(status: &StreamPipelineStatus) -> Option<u32> {
-    let workers = status.scaling.as_ref()?.0.get("workers")?.as_u64()?;
-    u32::try_from(workers).ok()
-}
 
 /// The number of workers. `decided` is what the scaler has decided last, if there is one and it has.
 ///
@@ -23,7 +15,12 @@ pub fn desired_workers(pipeline: &Pipeline, decided: Option<u32>) -> u32 {
     match (scaling.replicas, decided) {
         (Some(pinned), _) => pinned,
         (None, Some(decided)) if scaling.mode == ScalingMode::Auto => {
-            decided.clamp(scaling.min, scaling.max.max(scaling.min))
+            // A window's bounds are the scaler's to know; those that hold always are held to at once.
+            if scaling.windows.is_empty() {
+                decided.clamp(scaling.min, scaling.max.max(scaling.min))
+            } else {
+                decided
+            }
         }
         (None, _) => scaling.min,
     }

@@ -77,6 +77,10 @@ impl Bed {
     }
 
     fn manifest(&self, rate: u32) -> String {
+        self.manifest_with(rate, "{min: 2, max: 4}")
+    }
+
+    fn manifest_with(&self, rate: u32, scaling: &str) -> String {
         format!(
             "
 apiVersion: streampipeline.dev/v1alpha1
@@ -94,7 +98,7 @@ spec:
     shards: 8
   tables:
     - {{name: plays, sql: \"SELECT user_id, track_id, event_timestamp FROM music\"}}
-  scaling: {{min: 2, max: 4}}
+  scaling: {scaling}
   sink:
     postgres: {{host: \"{host}\", port: {port}, database: music, tls: Disable, secretRef: {{name: music-postgres}}}}
 ",
@@ -137,6 +141,20 @@ spec:
                 status.unwrap_or_default()
             );
         }
+    }
+
+    /// Workers that the Deployment is to have.
+    async fn workers(&self) -> String {
+        self.kubectl("get deployment music-worker -o jsonpath={.spec.replicas}")
+            .await
+            .unwrap()
+    }
+
+    /// What the scaler says.
+    async fn decision(&self) -> String {
+        self.kubectl("get sp music -o jsonpath={.status.scaling.text}")
+            .await
+            .unwrap()
     }
 
     /// Waits until the condition holds.
@@ -218,4 +236,59 @@ async fn a_pipeline_lives_on_a_cluster_from_helm_install_to_its_deletion() {
         .await;
     assert!(rows > 17_000, "the data stays: {rows}");
     assert_eq!(rows, audited, "every record that was read is a row, once");
+}
+
+/// Workers follow the lag: a backlog brings more of them, and when it is gone they go. The decision stands in the status,
+/// with its reason, and as an event; nothing is lost or doubled on the way.
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_follow_the_lag_and_the_status_says_why() {
+    let bed = Bed::new().await;
+    bed.postgres.create_database("music").await.unwrap();
+    bed.install().await;
+    let secret = format!(
+        "create secret generic music-postgres --from-literal=username={} --from-literal=password={}",
+        bed.postgres.user(),
+        bed.postgres.password()
+    );
+    bed.kubectl(&secret).await.unwrap();
+    let calm = "{min: 1, max: 4, drainWithin: 10s, patience: 20s}";
+    bed.cluster.apply(&bed.manifest_with(200, calm)).await.unwrap();
+    bed.stored(500).await;
+    assert_eq!(bed.workers().await, "1");
+
+    // More than one worker of this build can do for long: what a worker can do is measured.
+    bed.cluster.apply(&bed.manifest_with(60_000, calm)).await.unwrap();
+    let more = async || {
+        let workers = bed.workers().await;
+        if workers == "1" {
+            Err(bed.decision().await)
+        } else {
+            Ok(workers)
+        }
+    };
+    let workers = eventually(PATIENCE, more).await.unwrap();
+    println!("{workers} workers: {}", bed.decision().await);
+
+    bed.cluster.apply(&bed.manifest_with(200, calm)).await.unwrap();
+    let fewer = async || {
+        let workers = bed.workers().await;
+        if workers == "1" {
+            Ok(())
+        } else {
+            Err(bed.decision().await)
+        }
+    };
+    eventually(PATIENCE * 2, fewer).await.unwrap();
+    println!("{}", bed.decision().await);
+    let events = bed
+        .kubectl("get events --field-selector involvedObject.name=music")
+        .await
+        .unwrap();
+    assert!(events.contains("workers"), "{events}");
+    bed.condition("Audited").await;
+    let audit = bed
+        .kubectl("get sp music -o jsonpath={.status.audit}")
+        .await
+        .unwrap();
+    assert_eq!(audit, "missing 0, doubled 0");
 }

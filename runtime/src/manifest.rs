@@ -144,7 +144,7 @@ spec:
             .iter()
             .filter_map(|reference| match &reference.source {
                 api::ReferenceSource::Csv(csv) => Some(csv.path.as_path()),
-                _ => None,
+                api::ReferenceSource::Generated(_) => None,
             })
             .collect();
         assert_eq!(

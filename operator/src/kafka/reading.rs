@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use crate::scaling;
 use ::kafka::commit_metadata::{AuditCounts, Telemetry};
 use ::kafka::lag::PartitionLag;
+use scaler::PartitionReading;
 use tokio::time::Instant;
 
 /// How far the workers were at one instant.
@@ -22,6 +24,8 @@ pub struct Reading {
     pub audit: AuditCounts,
     /// Partitions whose worker has reported.
     pub reports: usize,
+    /// All partitions, for the scaler; only the newest look has them.
+    pub partitions: Vec<PartitionReading>,
 }
 
 /// How far the workers were in one topic.
@@ -50,9 +54,11 @@ impl Reading {
             dead_letters: 0,
             audit: AuditCounts::default(),
             reports: 0,
+            partitions: Vec::new(),
         };
         let mut rows_known = true;
         for (name, partitions) in topics {
+            reading.partitions.extend(scaling::readings(name, partitions));
             reading.topics.push(TopicReading {
                 name: name.clone(),
                 partitions: partitions.len() as i32,
@@ -142,6 +148,9 @@ impl History {
         };
         if self.readings.back().is_some_and(begun_again) {
             self.readings.clear();
+        }
+        if let Some(last) = self.readings.back_mut() {
+            last.partitions = Vec::new();
         }
         if self.readings.len() == KEPT {
             self.readings.pop_front();

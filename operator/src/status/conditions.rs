@@ -102,8 +102,12 @@ pub struct Transition {
     pub warning: bool,
 }
 
+/// The one condition that is bad news when it is true.
+pub(crate) const SINK_SATURATED: &str = "SinkSaturated";
+
 /// Reasons that belong to the ordinary course of things.
-const ORDINARY: [&str; 14] = [
+const ORDINARY: [&str; 15] = [
+    "SinkKeepsUp",
     "Paused",
     "NotConfigured",
     "Complete",
@@ -139,7 +143,8 @@ pub fn transitions(old: &[Condition], new: &[Condition]) -> Vec<Transition> {
             kind: new.type_.clone(),
             reason: new.reason.clone(),
             message: new.message.clone(),
-            warning: new.status != "True" && !ORDINARY.contains(&new.reason.as_str()),
+            warning: (new.status == "True") == (new.type_ == SINK_SATURATED)
+                && !ORDINARY.contains(&new.reason.as_str()),
         })
         .collect()
 }

@@ -7,18 +7,19 @@ mod tests;
 
 use std::time::Duration;
 
-use api::crd::{StreamPipelineStatus, TopicStatus};
+use api::crd::{Reserved, StreamPipelineStatus, TopicStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
-pub(crate) use conditions::{Said, Truth};
+pub(crate) use conditions::{SINK_SATURATED, Said, Truth};
 pub use conditions::{Transition, transitions};
 
 use crate::build::{Role, selector_text};
 use crate::dereference::PodsSeen;
 use crate::index::{DeploymentState, JobState};
 use crate::kafka::Seen;
+use crate::scaling;
 use crate::validate::Valid;
 
 /// Everything that a status is made from.
@@ -46,6 +47,8 @@ pub struct Observed<'a> {
     pub generator: Workload<'a>,
     /// Its configuration has produced all that it was to produce.
     pub complete: bool,
+    /// What the scaler has decided.
+    pub scaling: Option<Reserved>,
     /// Now, for measuring.
     pub now: Instant,
     /// Now, for telling.
@@ -114,6 +117,8 @@ pub fn status(observed: &Observed<'_>, previous: &StreamPipelineStatus) -> Strea
     let parts = parts::parts(observed, valid);
     let phase = parts.phase(observed, valid);
     let name = valid.pipeline.name.as_str();
+    let mut said = parts.said();
+    said.extend(scaling::sink(observed.scaling.as_ref(), &previous.conditions));
     let mut status = StreamPipelineStatus {
         phase: Some(phase.to_owned()),
         observed_generation: observed.generation,
@@ -121,12 +126,12 @@ pub fn status(observed: &Observed<'_>, previous: &StreamPipelineStatus) -> Strea
         desired_workers: Some(observed.worker.wanted as i32),
         selector: Some(selector_text(name, Role::Worker)),
         conditions: conditions::merge(
-            parts.said(),
+            said,
             &previous.conditions,
             observed.generation,
             &Time(observed.time),
         ),
-        scaling: previous.scaling.clone(),
+        scaling: observed.scaling.clone(),
         models: previous.models.clone(),
         ..StreamPipelineStatus::default()
     };

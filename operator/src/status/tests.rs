@@ -94,6 +94,7 @@ impl Scene {
             worker: workload(&self.worker),
             generator: workload(&self.generator),
             complete: self.complete,
+            scaling: None,
             now: self.now,
             time: Timestamp::from_second(1000).unwrap(),
         };
@@ -411,6 +412,7 @@ fn a_manifest_that_cannot_be_used_leaves_the_rest_as_it_was() {
         worker: nothing.clone(),
         generator: nothing,
         complete: false,
+        scaling: None,
         now: scene.now,
         time: Timestamp::from_second(2000).unwrap(),
     };
