@@ -238,7 +238,7 @@ fn arguments_that_do_not_fit_are_refused_with_what_would_do() {
         ),
         (
             vec!["generate", "-f", "music.yaml", "--output", "nowhere"],
-            "neither stdout, file:PATH, kafka nor none",
+            "neither kafka, stdout, file:PATH nor none",
         ),
         (vec!["dead-letters", "-f", "music.yaml", "replay"], "--id <N>..."),
     ] {
