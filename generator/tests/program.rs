@@ -89,7 +89,7 @@ async fn wrong_input_is_explained() {
             &scene,
             vec!["--output", "fiel:x"],
             2,
-            "use kafka, stdout, none or file:PATH",
+            "neither kafka, stdout, file:PATH nor none",
         ),
         (
             &scene,

@@ -61,6 +61,10 @@ impl Scaling {
         told: Option<&Reserved>,
         (now, time): (Instant, Timestamp),
     ) -> Option<Reserved> {
+        if pipeline.scaling.mode == ScalingMode::Off {
+            *self = Self::default();
+            return None;
+        }
         let keep = told.cloned();
         let (Some(reading), Some(workers), false) = (seen.history.last(), workers, pipeline.paused.workers)
         else {

@@ -125,7 +125,7 @@ async fn missed_events_are_made_up_for() {
             match random.random_range(0..3) {
                 0 => edited["spec"]["generator"]["rate"] = json!(200.5 + f64::from(edit)),
                 1 => drop(edited["spec"].as_object_mut().unwrap().remove("generator")),
-                _ => edited["spec"]["scaling"] = json!({"replicas": 3}),
+                _ => edited["spec"]["scaling"] = json!({"mode": "Off", "replicas": 3}),
             }
             world.apply(&edited);
             if random.random_bool(0.5) {
@@ -259,7 +259,7 @@ async fn while_the_api_server_is_away_all_runs_on_and_then_catches_up() {
     minutes(10).await;
     assert_same(&before, &world.objects(), "away");
     let mut edited = pipeline("music");
-    edited["spec"]["scaling"] = json!({"replicas": 2});
+    edited["spec"]["scaling"] = json!({"mode": "Off", "replicas": 2});
     world.apply(&edited);
     world.api.lock().away = false;
     world
@@ -378,8 +378,8 @@ async fn another_writer_of_replicas_is_named() {
 /// What a field may be changed to, and what the operator then has to do is of no interest here: only that it leaves no
 /// trace once the change is taken back, and that the way to a manifest does not matter.
 const EDITS: [(&str, &str); 14] = [
-    ("replicas", r#"{"scaling": {"replicas": 3}}"#),
-    ("bounds", r#"{"scaling": {"min": 2, "max": 4}}"#),
+    ("replicas", r#"{"scaling": {"mode": "Off", "replicas": 3}}"#),
+    ("bounds", r#"{"scaling": {"mode": "Off", "min": 2, "max": 4}}"#),
     ("rate", r#"{"generator": {"rate": 5.5}}"#),
     ("no generator", r#"{"generator": null}"#),
     ("seed", r#"{"generator": {"seed": 7}}"#),

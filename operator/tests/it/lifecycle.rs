@@ -169,7 +169,7 @@ async fn a_wrong_edit_leaves_what_runs_alone_and_says_what_is_wrong() {
     let before = world.get("deployments", "music-worker");
     let mut wrong = pipeline("music");
     wrong["spec"]["tables"][0]["sql"] = json!(" ");
-    wrong["spec"]["scaling"] = json!({"replicas": 3});
+    wrong["spec"]["scaling"] = json!({"mode": "Off", "replicas": 3});
     world.apply(&wrong);
     world
         .until("refused", |world| {

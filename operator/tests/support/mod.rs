@@ -64,6 +64,8 @@ pub(crate) fn pipeline(name: &str) -> Value {
                 "fields": { "user_id": "int", "track_id": "int", "event_timestamp": "timestamp", "event_type": "string" },
             }],
             "generator": { "music": {}, "rate": 100.0 },
+            // What the scaler decides depends on when it looked, and ends are compared here.
+            "scaling": { "mode": "Off" },
             "tables": [{ "name": "stored", "sql": format!("SELECT user_id FROM {name}_plays") }],
             "sink": { "postgres": { "host": "db", "database": "music", "secretRef": { "name": "music-postgres" } } },
         },
