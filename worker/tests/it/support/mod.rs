@@ -18,6 +18,7 @@ use kafka::client::client_config;
 use runtime::secrets::Secrets;
 use sqlx::{Connection, PgConnection};
 use testbed::{Kafka, Postgres, Process, eventually};
+use tokio_util::sync::CancellationToken;
 use worker::audit::Totals;
 use worker::run::{Wanted, plan};
 use worker::sink::Sink;
@@ -194,6 +195,9 @@ spec:
         generator.rate = rate.unwrap_or(generator.rate);
         let music = Arc::new(Music::load(&generator).unwrap());
         let (_hold, held) = tokio::sync::watch::channel(false);
+        // A test that fails meanwhile does not wait for a generator that waits for brokers.
+        let shutdown = CancellationToken::new();
+        let _ended = shutdown.clone().drop_guard();
         let context = Context {
             threads: 1,
             unlimited: rate.is_none(),
@@ -202,7 +206,7 @@ spec:
             clock: Arc::new(SystemClock::new()),
             progress: Arc::new(Progress::new(music.shards().count(), 1)),
             health: runtime::health::Health::new(),
-            shutdown: tokio_util::sync::CancellationToken::new(),
+            shutdown,
         };
         let destination = Destination::Transactional(self.target(&pipeline));
         generator::run::run(&generator, music, destination, context)
