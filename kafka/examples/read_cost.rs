@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use api::{Kafka as KafkaSpec, Partition, Security, SecurityProtocol};
 use kafka::admin::{TopicPlan, ensure_topics};
+use kafka::broker::Access;
 use kafka::context::ErrorReporter;
-use kafka::fetch::{self, Access, Fetched, Scratch};
+use kafka::fetch::{self, Fetched, Scratch};
 use kafka::sequence::{HEADER, RecordSequence};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};

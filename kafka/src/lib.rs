@@ -12,6 +12,7 @@
 )]
 
 pub mod admin;
+pub mod broker;
 pub mod checkpoint;
 pub mod client;
 pub mod commit_metadata;

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::{Partition, Pipeline, StartFrom};
+use kafka::broker::{Access, AccessError};
 use kafka::client::{ClientError, client_config};
 use kafka::context::ErrorReporter;
-use kafka::fetch::{Access, AccessError};
 use rdkafka::ClientConfig;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};

@@ -7,10 +7,9 @@ use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{MetadataRequest, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
-use super::access::Address;
 use super::chunk::Fetched;
-use super::connection::{Connection, ConnectionError};
 use super::shared::Shared;
+use crate::broker::{Address, Connection, ConnectionError};
 
 /// How long a broker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -9,9 +9,9 @@ use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::access::Address;
 use super::shared::Shared;
 use super::{cluster, leader};
+use crate::broker::Address;
 
 /// How often the cluster is asked although nothing seems wrong: a topic may have been made again.
 const REFRESH: Duration = Duration::from_secs(30);

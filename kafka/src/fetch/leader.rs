@@ -13,13 +13,12 @@ use rdkafka::error::RDKafkaErrorCode;
 use runtime::backoff::Backoff;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::access::Address;
 use super::assignment::{Asked, Plan};
 use super::chunk::{Chunk, Fetched, Held, TroubleKind};
-use super::connection::{Connection, ConnectionError};
 use super::extent::extent;
 use super::shared::{Shared, Sizes};
 use super::transactions::Aborted;
+use crate::broker::{Address, Connection, ConnectionError};
 
 /// How long a broker waits for the first record.
 const MAX_WAIT: Duration = Duration::from_millis(500);

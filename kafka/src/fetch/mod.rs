@@ -16,27 +16,22 @@
 //! besides. Partitions have equal shares of half the budget: one that holds its share is left out until the caller drops
 //! some of it, and the others go on.
 
-mod access;
 mod assignment;
 mod batch;
 mod chunk;
 mod cluster;
 mod compression;
-mod connection;
 mod driver;
 #[cfg(test)]
 mod encode;
 mod extent;
 mod leader;
 mod record;
-mod sasl;
-mod scram;
 mod shared;
 #[cfg(test)]
 mod tests;
 mod transactions;
 mod watermarks;
-mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +39,6 @@ use std::time::Duration;
 use api::Partition;
 use tokio::sync::mpsc;
 
-pub use self::access::{Access, AccessError};
 pub use self::batch::{Batch, BatchError};
 pub use self::chunk::{Chunk, Fetched, Trouble, TroubleKind};
 pub use self::compression::Scratch;
@@ -53,6 +47,7 @@ pub use self::record::{Record, Records};
 use self::shared::Shared;
 pub use self::transactions::Committed;
 pub use self::watermarks::{Watermarks, WatermarksError};
+use crate::broker::Access;
 use crate::context::ErrorReporter;
 
 /// Says what is to be read. Cheap to clone; its methods neither wait nor fail, and may be called from any thread.

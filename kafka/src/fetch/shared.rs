@@ -6,11 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use super::access::{Access, Address};
 use super::assignment::Assignment;
 use super::chunk::Fetched;
 use super::cluster::Questions;
-use super::connection::{Connection, ConnectionError};
+use crate::broker::{Access, Address, Connection, ConnectionError};
 use crate::context::{ErrorReporter, KafkaHealth};
 
 /// The least and the most that one answer is asked to hold: less is all overhead, and more makes nothing faster.

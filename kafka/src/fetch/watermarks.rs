@@ -10,11 +10,10 @@ use kafka_protocol::messages::{BrokerId, ListOffsetsRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use runtime::backoff::Backoff;
 
-use super::access::Address;
 use super::assignment::{Finding, look};
 use super::cluster;
-use super::connection::{Connection, ConnectionError};
 use super::shared::Shared;
+use crate::broker::{Address, Connection, ConnectionError};
 
 /// What is asked for instead of a time.
 const EARLIEST: i64 = -2;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use api::{Kafka as KafkaSpec, Sasl, SaslMechanism, SecretRef, Security, SecurityProtocol};
-use kafka::fetch::{Access, AccessError};
+use kafka::broker::{Access, AccessError};
 use kafka::problem::{Problem, ProblemKind};
 use runtime::secrets::Secrets;
 use testbed::{KAFKA_PASSWORD, KAFKA_USER, Kafka};

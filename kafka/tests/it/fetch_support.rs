@@ -2,8 +2,9 @@
 
 use api::{Kafka as KafkaSpec, Partition, Security, SecurityProtocol};
 use kafka::admin::{TopicPlan, ensure_topics};
+use kafka::broker::Access;
 use kafka::context::{ErrorReporter, KafkaHealth};
-use kafka::fetch::{self, Access, Chunk, Chunks, Fetched, Fetcher, Scratch, Trouble};
+use kafka::fetch::{self, Chunk, Chunks, Fetched, Fetcher, Scratch, Trouble};
 use kafka::problem::Problem;
 use kafka::sequence::{HEADER, RecordSequence};
 use rdkafka::ClientConfig;

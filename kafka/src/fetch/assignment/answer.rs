@@ -9,7 +9,7 @@ use kafka_protocol::messages::metadata_response::{MetadataResponsePartition, Met
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::{Assignment, Leader, Topic};
-use crate::fetch::access::Address;
+use crate::broker::Address;
 use crate::fetch::chunk::{Trouble, TroubleKind};
 
 /// A topic that was just made is not known to every broker at once: so many answers in a row must miss it.

@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use self::answer::MISSED;
 pub(super) use self::answer::{Finding, look};
-use super::access::Address;
 use super::chunk::{Trouble, TroubleKind};
+use crate::broker::Address;
 
 /// The partitions to read, and what the cluster last said about them.
 #[derive(Debug, Default)]

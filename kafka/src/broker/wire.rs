@@ -9,7 +9,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Message, StrBytes};
 
 /// A request and its answer.
-pub(super) trait Api: Message + Encodable + HeaderVersion {
+pub(crate) trait Api: Message + Encodable + HeaderVersion {
     /// What brokers call it.
     const KEY: i16;
     /// How errors call it.
@@ -52,7 +52,7 @@ api!(
 
 /// Why bytes are no request or answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum WireError {
+pub(crate) enum WireError {
     #[error("the {api} request cannot be written in version {version}: {text}")]
     Encode {
         api: &'static str,
@@ -70,7 +70,7 @@ pub(super) enum WireError {
 }
 
 /// Writes a whole frame, its length first.
-pub(super) fn encode<A: Api>(
+pub(crate) fn encode<A: Api>(
     request: &A,
     version: i16,
     correlation: i32,
@@ -99,7 +99,7 @@ pub(super) fn encode<A: Api>(
 }
 
 /// Reads what a frame holds behind its length.
-pub(super) fn decode<A: Api>(
+pub(crate) fn decode<A: Api>(
     mut frame: Bytes,
     version: i16,
     correlation: i32,

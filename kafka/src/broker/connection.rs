@@ -34,7 +34,7 @@ trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for S {}
 
 /// A connection that stands.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: Box<dyn Stream>,
     client_id: StrBytes,
     correlation: i32,
@@ -53,7 +53,7 @@ pub(super) struct Connection {
 
 /// Why there is no connection, or none any more.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ConnectionError {
+pub(crate) enum ConnectionError {
     #[error("the name cannot be resolved")]
     Resolve(#[source] io::Error),
     #[error("no connection")]
@@ -93,7 +93,7 @@ pub(super) enum ConnectionError {
 
 impl ConnectionError {
     /// The error of librdkafka that means the same, for those who know those.
-    pub(super) fn code(&self) -> RDKafkaErrorCode {
+    pub(crate) fn code(&self) -> RDKafkaErrorCode {
         use RDKafkaErrorCode as Code;
         match self {
             Self::Resolve(_) => Code::Resolve,
@@ -106,7 +106,7 @@ impl ConnectionError {
     }
 
     /// It and what it came from, in one line.
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let mut line = self.to_string();
         let mut error: &dyn std::error::Error = self;
         while let Some(source) = error.source() {
@@ -120,7 +120,7 @@ impl ConnectionError {
 
 impl Connection {
     /// Connects, and gets in.
-    pub(super) async fn open(access: &Access, address: &Address) -> Result<Self, ConnectionError> {
+    pub(crate) async fn open(access: &Access, address: &Address) -> Result<Self, ConnectionError> {
         timeout(SETUP_TIMEOUT, Self::set_up(access, address))
             .await
             .map_err(|_| ConnectionError::TimedOut {
@@ -173,7 +173,7 @@ impl Connection {
     }
 
     /// Asks, and waits for the answer no longer than `patience`. After an error the connection is of no use.
-    pub(super) async fn ask<A: Api>(
+    pub(crate) async fn ask<A: Api>(
         &mut self,
         request: &A,
         patience: Duration,
@@ -182,7 +182,7 @@ impl Connection {
     }
 
     /// As [`ask`](Self::ask), in a version that is no newer than `newest`.
-    pub(super) async fn ask_at_most<A: Api>(
+    pub(crate) async fn ask_at_most<A: Api>(
         &mut self,
         request: &A,
         newest: i16,
@@ -201,7 +201,7 @@ impl Connection {
     }
 
     /// The newest version that both sides know.
-    pub(super) fn version<A: Api>(&self) -> Result<i16, ConnectionError> {
+    pub(crate) fn version<A: Api>(&self) -> Result<i16, ConnectionError> {
         let known = <A as Message>::VERSIONS;
         let offered = self
             .versions
@@ -222,12 +222,12 @@ impl Connection {
     }
 
     /// Whether the broker may soon end it, or has: the proof of identity grows old, or nothing was asked for long.
-    pub(super) fn is_expired(&self, now: Instant) -> bool {
+    pub(crate) fn is_expired(&self, now: Instant) -> bool {
         self.expires.is_some_and(|expires| expires <= now) || now >= self.used + MAX_IDLE
     }
 
     /// As [`ask`](Self::ask), in a version of one's own choice and without a time limit.
-    pub(super) async fn exchange<A: Api>(
+    pub(crate) async fn exchange<A: Api>(
         &mut self,
         request: &A,
         version: i16,

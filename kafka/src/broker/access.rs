@@ -17,26 +17,26 @@ const SASL_PATH: &str = "spec.kafka.security.sasl.secretRef";
 /// Where the brokers are and how to get in. Holds secrets, so it has no `Debug`.
 pub struct Access {
     /// Brokers to begin with.
-    pub(super) bootstrap: Vec<Address>,
-    pub(super) client_id: String,
-    pub(super) tls: Option<TlsConnector>,
-    pub(super) sasl: Option<Credentials>,
+    pub(crate) bootstrap: Vec<Address>,
+    pub(crate) client_id: String,
+    pub(crate) tls: Option<TlsConnector>,
+    pub(crate) sasl: Option<Credentials>,
     /// Held by each connection that stands, besides here.
-    pub(super) standing: Arc<()>,
+    pub(crate) standing: Arc<()>,
 }
 
 /// A broker's listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Address {
-    pub(super) host: String,
-    pub(super) port: u16,
+pub(crate) struct Address {
+    pub(crate) host: String,
+    pub(crate) port: u16,
 }
 
 /// What a broker is to be convinced with.
-pub(super) struct Credentials {
-    pub(super) mechanism: SaslMechanism,
-    pub(super) username: SecretText,
-    pub(super) password: SecretText,
+pub(crate) struct Credentials {
+    pub(crate) mechanism: SaslMechanism,
+    pub(crate) username: SecretText,
+    pub(crate) password: SecretText,
 }
 
 /// Why there is no access.

@@ -1,0 +1,12 @@
+//! Connections of our own to brokers: who may come in, frames, and one question after the other. What
+//! [`fetch`](crate::fetch) and others ask through them is theirs.
+
+mod access;
+mod connection;
+mod sasl;
+mod scram;
+mod wire;
+
+pub(crate) use self::access::Address;
+pub use self::access::{Access, AccessError};
+pub(crate) use self::connection::{Connection, ConnectionError};
