@@ -1,0 +1,119 @@
+//! The validated model: what operator, worker, generator and command line work with.
+//!
+//! Every default is filled in, every name is checked, every reference between parts of the manifest
+//! resolves. Only `validate` makes a [`Pipeline`]; nothing optional is left that need not be.
+
+mod generator;
+mod kafka;
+mod pods;
+mod running;
+mod sink;
+mod table;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::PipelineName;
+use crate::crd::PullPolicy;
+
+pub use self::generator::{
+    CatalogueSource, EventTime, Generator, GeneratorLimit, MusicSource, RateShape, Source,
+};
+pub use self::kafka::{
+    Kafka, Partition, Sasl, SaslMechanism, SecretRef, Security, SecurityProtocol, StartFrom, Topic,
+};
+pub use self::pods::{PodTemplate, Pods, Resources, ServiceAccount};
+pub use self::running::{Batch, DeadLetterPolicy, Paused, Scaling, ScalingMode, ScalingWindow};
+pub use self::sink::{BigQuerySink, CassandraSink, LakeSink, PostgresSink, Sink, SqliteSink, TlsMode};
+pub use self::table::{
+    Chart, CsvSource, MergeColumn, MergeFunction, Model, ModelKind, Reference, ReferenceSource, Report,
+    Table, Write,
+};
+
+/// A whole pipeline, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pipeline {
+    /// `metadata.name`.
+    pub name: PipelineName,
+    /// `metadata.namespace`, absent for a manifest that runs without a cluster.
+    pub namespace: Option<String>,
+    /// Where Kafka is and how to authenticate.
+    pub kafka: Kafka,
+    /// At least one; names are unique.
+    pub topics: Vec<Topic>,
+    /// Absent when others fill the topics.
+    pub generator: Option<Generator>,
+    /// Tables that are loaded once, in the order of the manifest.
+    pub references: Vec<Reference>,
+    /// At least one; names are unique over tables and references.
+    pub tables: Vec<Table>,
+    /// Scheduled work over the sink's tables.
+    pub models: Vec<Model>,
+    /// Named questions over the sink's tables.
+    pub reports: Vec<Report>,
+    /// Where rows go.
+    pub sink: Sink,
+    /// How records are grouped.
+    pub batch: Batch,
+    /// What is done about records that cannot be stored.
+    pub dead_letters: DeadLetterPolicy,
+    /// How many workers there are.
+    pub scaling: Scaling,
+    /// What becomes of topics and offsets when the pipeline is deleted.
+    pub deletion_policy: DeletionPolicy,
+    /// What stands still.
+    pub paused: Paused,
+    /// The image of the pods; absent means the operator's default.
+    pub image: Option<String>,
+    /// When a node fetches the image; absent means the operator's default.
+    pub pull_policy: Option<PullPolicy>,
+    /// How pods are made in a cluster.
+    pub pods: Pods,
+    pub(crate) sealed: Sealed,
+}
+
+/// Keeps `Pipeline` from being built anywhere but in this crate.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Sealed;
+
+impl Pipeline {
+    /// The topic of this name.
+    #[must_use]
+    pub fn topic(&self, name: &str) -> Option<&Topic> {
+        self.topics.iter().find(|topic| topic.name.as_str() == name)
+    }
+
+    /// The table of this name.
+    #[must_use]
+    pub fn table(&self, name: &str) -> Option<&Table> {
+        self.tables.iter().find(|table| table.name.as_str() == name)
+    }
+
+    /// The consumer group of the workers: `streampipeline-<name>`.
+    #[must_use]
+    pub fn worker_group(&self) -> String {
+        format!("streampipeline-{}", self.name)
+    }
+
+    /// The consumer group by which generator replicas share the shards: `streampipeline-<name>-generator`.
+    #[must_use]
+    pub fn generator_group(&self) -> String {
+        format!("streampipeline-{}-generator", self.name)
+    }
+
+    /// The topic whose partitions stand for the generator's shards. It holds no records: a shard's checkpoint
+    /// is the generator group's committed offset of its partition.
+    #[must_use]
+    pub fn generator_shards_topic(&self) -> String {
+        format!("streampipeline-{}-generator-shards", self.name)
+    }
+}
+
+/// What becomes of a pipeline's topics and offsets when it is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// They stay.
+    Retain,
+    /// They go.
+    Delete,
+}
