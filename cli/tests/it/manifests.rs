@@ -1,18 +1,10 @@
 //! What a person learns about a manifest, and about the command, without any server.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod support;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
-use support::{MUSIC, Place, golden};
+use crate::support::{MUSIC, Place, golden};
 
 #[test]
 fn wrong_manifests_are_refused_with_place_problem_and_remedy() {

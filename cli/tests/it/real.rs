@@ -1,22 +1,14 @@
 //! The same pipeline against real Kafka and PostgreSQL, with passwords from a secrets folder.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::{MUSIC, Outcome, Place};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use support::{MUSIC, Outcome, Place};
 use testbed::{Kafka, Postgres, eventually};
 
 const MOMENT: Duration = Duration::from_secs(30);

@@ -1,5 +1,4 @@
 //! The command as a person runs it.
-#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -1,16 +1,8 @@
 //! A whole pipeline in one process: nothing has to be there.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod support;
 
 use std::time::Duration;
 
-use support::{MUSIC, Place, golden};
+use crate::support::{MUSIC, Place, golden};
 use testbed::Process;
 
 #[tokio::test]

@@ -1,0 +1,13 @@
+//! `streampipeline` as people run it, all in one program: linking it is what takes long.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod embedded;
+mod manifests;
+mod real;
+mod support;
