@@ -1,7 +1,5 @@
 //! Databases of the real `PostgreSQL` for a test's tables.
 
-#![allow(dead_code)]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -31,8 +31,40 @@ pub(crate) trait Home {
     fn by_hand(&self, sql: &str) -> impl Future<Output = ()>;
 }
 
-/// Runs each of the tests below over the home that the expression makes.
+/// Runs every promise over the home that the expression makes.
 macro_rules! promises {
+    ($home:expr) => {
+        $crate::sink_shared::promises! {
+            $home;
+            append_keeps_every_row,
+            a_large_batch_is_stored_whole,
+            insert_once_keeps_the_first,
+            upsert_keeps_the_last,
+            upsert_keeps_the_latest,
+            upsert_without_values_keeps_one,
+            merge_adds_up_and_compares,
+            merge_adds_each_part_once,
+            a_sum_that_overflows_is_the_rows_fault,
+            partitions_merge_into_the_same_rows,
+            a_bad_row_is_undone_alone,
+            dead_letters_are_stored_once_with_their_bytes,
+            many_dead_letters_are_stored,
+            dead_letters_go_with_their_transaction,
+            a_claim_finds_what_was_stored,
+            an_older_lease_cannot_commit,
+            a_batch_that_begins_elsewhere_cannot_commit,
+            a_dropped_transaction_leaves_nothing,
+            pipelines_do_not_disturb_each_other,
+            preparing_again_does_nothing,
+            a_new_column_is_added,
+            what_would_change_stored_rows_is_refused,
+            an_unprepared_table_is_refused,
+            a_reference_is_loaded_when_it_changes,
+            a_reference_that_cannot_be_loaded_stays_as_it_was,
+            questions_are_answered_as_text,
+            questions_cannot_change_anything,
+        }
+    };
     ($home:expr; $($name:ident),* $(,)?) => {
         $(#[tokio::test]
         async fn $name() {
