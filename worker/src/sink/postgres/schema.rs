@@ -145,15 +145,19 @@ pub(super) fn indexes(schema: &str, layout: &Layout) -> Vec<Index> {
         .collect()
 }
 
-/// The index that a new append table gets by itself: rows arrive in the order of their times, so that a block range
-/// index finds a time span at next to no cost of space and writing.
+/// The index that a new append table gets by itself, unless the manifest has one of the time: rows arrive in the order
+/// of their times, so that a block range index finds a time span at next to no cost of space and writing.
 pub(super) fn time_index(schema: &str, layout: &Layout) -> Option<Index> {
     let is_time = |column_type: &ColumnType| matches!(column_type, ColumnType::Timestamp { .. });
     let column = layout
         .columns
         .iter()
         .find(|column| is_time(&column.column_type))?;
-    matches!(layout.write, Some(Write::Append)).then(|| {
+    let indexed = layout
+        .indexes
+        .iter()
+        .any(|columns| columns.first() == Some(&column.name));
+    (matches!(layout.write, Some(Write::Append)) && !indexed).then(|| {
         let columns = std::slice::from_ref(&column.name);
         index(schema, layout, columns, "brin", "brin")
     })
@@ -219,10 +223,14 @@ mod tests {
             "CREATE INDEX \"plays__at_brin\" ON \"music\".\"plays\" USING brin (\"at\")"
         );
         let key = vec!["user_id".to_owned()];
-        assert_eq!(
-            time_index("music", &layout(Write::InsertOnce { key }, vec![])),
-            None
-        );
+        let by = |columns: &[&str]| vec![columns.iter().map(|&column| column.to_owned()).collect()];
+        for (write, indexes, expected) in [
+            (Write::InsertOnce { key }, vec![], false),
+            (Write::Append, by(&["at"]), false),
+            (Write::Append, by(&["user_id", "at"]), true),
+        ] {
+            assert_eq!(time_index("music", &layout(write, indexes)).is_some(), expected);
+        }
     }
 
     #[test]
