@@ -54,6 +54,27 @@ async fn leaders_and_coordinators_that_die_are_replaced() {
     assert!(worker.is_running().unwrap());
 }
 
+/// FAULTS 27: for five minutes there is no broker at all. Generator and worker wait, and go on by themselves.
+#[tokio::test(flavor = "multi_thread")]
+async fn brokers_that_are_away_for_five_minutes_are_waited_for() {
+    let mut kafka = Kafka::start().await.unwrap();
+    let postgres = Postgres::shared().await.unwrap();
+    let bed = Bed::new("long-away", &kafka, postgres).await;
+    bed.prepare().await;
+    let mut worker = bed.worker("one");
+    let count = 20_000;
+    let outage = async {
+        bed.stored(3_000).await;
+        kafka.kill_broker(1).unwrap();
+        // The length is what is tested: beyond every session, transaction and back-off.
+        tokio::time::sleep(Duration::from_mins(5)).await;
+        kafka.start_broker(1).await.unwrap();
+    };
+    tokio::join!(bed.produce_at(count, Some(1_000.0)), outage);
+    bed.assert_exact(count).await;
+    assert!(worker.is_running().unwrap());
+}
+
 /// FAULTS 27: for longer than a session lasts, what a broker answers does not come through; then nothing at all.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_hears_but_is_not_heard_is_survived() {
