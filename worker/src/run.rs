@@ -122,6 +122,7 @@ impl Worker {
         let tokio = tokio::runtime::Handle::current();
         tokio.spawn(driver.run(fetching.clone()));
         let (commands, received) = mpsc::unbounded_channel();
+        let concurrency = concurrency(&pipeline);
         let shared = Arc::new(Shared {
             sink,
             plans,
@@ -131,7 +132,7 @@ impl Worker {
             metrics: metrics.clone(),
             progress,
             sink_health: health.condition("sink"),
-            concurrency: Semaphore::new(concurrency(&pipeline)),
+            concurrency: Semaphore::new(concurrency),
             owner: name,
             policy: pipeline.dead_letters,
         });
@@ -140,6 +141,7 @@ impl Worker {
             fetcher,
             errors,
             limits: pipeline.batch,
+            concurrency,
             spawn: Tasks {
                 shared,
                 pipeline: Arc::clone(&pipeline),

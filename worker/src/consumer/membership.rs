@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Spawn;
-use super::assignment::{Assigned, Phase};
+use super::assigned::{Assigned, Phase};
 use super::context::Rebalance;
 use super::turn::Turn;
 

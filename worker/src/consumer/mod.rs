@@ -15,9 +15,12 @@
 //! taking no more chunks while batches hold more than the budget; partitions whose task cannot store are not read, so
 //! that the others go on.
 
+mod assigned;
 mod assignment;
 mod context;
 mod membership;
+#[cfg(test)]
+mod tests;
 mod turn;
 
 use std::sync::Arc;
@@ -33,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::state::Fingerprint;
 
-pub(crate) use assignment::{Batch, Finding, Input};
+pub(crate) use assigned::{Batch, Finding, Input};
 pub(crate) use context::Context;
 
 /// What a partition's task tells the loop.
@@ -83,6 +86,8 @@ pub(crate) struct Reader<S> {
     /// The fetcher's.
     pub(crate) errors: ErrorReporter,
     pub(crate) limits: BatchLimits,
+    /// Batches that are stored at the same time.
+    pub(crate) concurrency: usize,
     pub(crate) spawn: S,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) kafka_health: Condition,

@@ -8,14 +8,15 @@ use kafka::fetch::{BatchError, Chunk, Fetched, Scratch, Trouble, TroubleKind};
 use kafka::sequence::{HEADER, RecordSequence};
 use rdkafka::consumer::{CommitMode, Consumer};
 
-use super::assignment::{Assigned, Assignment, Budget, Finding, Phase};
+use super::assigned::{Assigned, Budget, Finding, Phase};
+use super::assignment::Assignment;
 use super::membership::{DRAIN_DEADLINE, Revocation, drain};
 use super::{Command, Inbox, Reader, Spawn};
 use crate::records::Record;
 use crate::state::Fingerprint;
 
 /// Memory of all records between the fetcher and the sink.
-const MEMORY_BUDGET: usize = 40 * 1024 * 1024;
+const MEMORY_BUDGET: usize = 56 * 1024 * 1024;
 
 /// The group's business and a batch that is due soon wait no longer than this.
 const IDLE: Duration = Duration::from_millis(50);
@@ -90,7 +91,11 @@ impl<'a, S: Spawn> Turn<'a, S> {
         }
         let over_budget = self.is_over_budget();
         for assigned in self.assignment.iter_mut().filter(|assigned| assigned.is_read()) {
-            assigned.dispatch(now, &self.reader.limits, over_budget);
+            assigned.dispatch(now, &self.reader.limits, false);
+        }
+        if over_budget {
+            self.assignment
+                .relieve(now, &self.reader.limits, self.reader.concurrency);
         }
         self.commit(CommitMode::Async, now);
         match self.wait(now, over_budget) {
@@ -168,7 +173,7 @@ impl<'a, S: Spawn> Turn<'a, S> {
             Fetched::Chunk(chunk) => match read(&chunk, assigned, &mut self.scratch, |assigned, record| {
                 assigned.push(record, now, &self.reader.limits);
             }) {
-                Ok(()) => assigned.read_to(chunk.next),
+                Ok(()) => assigned.read_to(chunk.next, chunk.last_stable_offset),
                 Err(finding) => {
                     self.reader.fetcher.remove(&chunk.partition);
                     assigned.find(finding);
