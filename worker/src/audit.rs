@@ -162,6 +162,28 @@ impl Audit {
         shard.observe(sequence.number);
     }
 
+    /// Notes records in their order, as [`observe`](Self::observe) does with each. A shard is looked up once, for as long
+    /// as its numbers count up.
+    pub fn observe_all(&mut self, sequences: impl IntoIterator<Item = RecordSequence>, whole: bool) {
+        let mut ahead = Ahead::default();
+        for sequence in sequences {
+            if ahead.run != sequence.run {
+                ahead.put_back(self);
+                ahead.run = sequence.run;
+            }
+            if !ahead.takes(sequence) {
+                ahead.settle(self, sequence.shard);
+                self.observe(sequence, whole);
+                ahead.look_up(self, sequence.shard);
+            }
+        }
+        ahead.put_back(self);
+    }
+
+    fn shard_mut(&mut self, run: u64, shard: u16) -> Option<&mut ShardAudit> {
+        self.runs.get_mut(&RunId(run))?.get_mut(&shard)
+    }
+
     /// The sum over all runs and shards.
     #[must_use]
     pub fn totals(&self) -> Totals {
@@ -170,6 +192,54 @@ impl Audit {
             totals += shard.totals();
         }
         totals
+    }
+}
+
+/// The numbers that come next in the shards of one run; not yet known to the audit.
+#[derive(Default)]
+struct Ahead {
+    run: u64,
+    /// By shard; `None` where it was not looked up.
+    next: Vec<Option<u64>>,
+}
+
+impl Ahead {
+    /// Takes a number that is the next one of a shard that was looked up.
+    fn takes(&mut self, sequence: RecordSequence) -> bool {
+        match self.next.get_mut(usize::from(sequence.shard)) {
+            Some(Some(next)) if *next == sequence.number => {
+                *next += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn look_up(&mut self, audit: &mut Audit, shard: u16) {
+        let place = usize::from(shard);
+        if self.next.len() <= place {
+            self.next.resize(place + 1, None);
+        }
+        if let Some(next) = self.next.get_mut(place) {
+            *next = audit.shard_mut(self.run, shard).map(|shard| shard.next);
+        }
+    }
+
+    /// Tells the audit of one shard.
+    fn settle(&self, audit: &mut Audit, shard: u16) {
+        if let Some(Some(next)) = self.next.get(usize::from(shard))
+            && let Some(audit) = audit.shard_mut(self.run, shard)
+        {
+            audit.next = *next;
+        }
+    }
+
+    /// Tells the audit of all shards, and forgets them.
+    fn put_back(&mut self, audit: &mut Audit) {
+        for shard in (0..).take(self.next.len()) {
+            self.settle(audit, shard);
+        }
+        self.next.clear();
     }
 }
 
@@ -287,6 +357,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_batch_is_noted_as_its_records_are_one_by_one(
+            records in prop::collection::vec((0_u64..3, 0_u16..4, 0_u64..12), 0..200),
+            whole: bool,
+        ) {
+            let sequences = || records.iter().map(|&(run, shard, number)| RecordSequence { run, shard, number });
+            let (mut together, mut alone) = (Audit::default(), Audit::default());
+            together.observe_all(sequences(), whole);
+            sequences().for_each(|sequence| alone.observe(sequence, whole));
+            prop_assert_eq!(together, alone);
+        }
+
         /// Whatever is lost, repeated and shuffled: each number is seen, missing or (as often as it came too
         /// often) doubled.
         #[test]

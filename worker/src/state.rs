@@ -101,12 +101,12 @@ impl PartitionState {
     /// Notes the records with these indices as dealt with.
     pub fn observe(&mut self, records: &Records, range: std::ops::Range<usize>) {
         self.records += range.len() as u64;
-        for record in range.clone().filter_map(|index| records.get(index)) {
-            if let Some(sequence) = record.sequence {
-                self.audit.observe(sequence, self.whole);
-            }
-            self.newest = self.newest.max(record.timestamp);
-        }
+        let taken = || range.clone().filter_map(|index| records.get(index));
+        self.audit
+            .observe_all(taken().filter_map(|record| record.sequence), self.whole);
+        self.newest = taken()
+            .map(|record| record.timestamp)
+            .fold(self.newest, Option::max);
         if let Some(last) = range.end.checked_sub(1).and_then(|index| records.get(index)) {
             self.last = Some(Fingerprint::of(last));
         }

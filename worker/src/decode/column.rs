@@ -104,28 +104,29 @@ fn map_entries(value: DataType) -> Arc<ArrowField> {
 }
 
 impl Column {
-    pub(super) fn new(field_type: &FieldType) -> Self {
+    /// A column that will hold about `expected` values.
+    pub(super) fn new(field_type: &FieldType, expected: usize) -> Self {
         let values = match field_type {
-            FieldType::Boolean => Values::Boolean(Vec::new()),
-            FieldType::Int => Values::Int(Vec::new()),
-            FieldType::Long => Values::Long(Vec::new()),
-            FieldType::Float => Values::Float(Vec::new()),
-            FieldType::Double => Values::Double(Vec::new()),
+            FieldType::Boolean => Values::Boolean(Vec::with_capacity(expected)),
+            FieldType::Int => Values::Int(Vec::with_capacity(expected)),
+            FieldType::Long => Values::Long(Vec::with_capacity(expected)),
+            FieldType::Float => Values::Float(Vec::with_capacity(expected)),
+            FieldType::Double => Values::Double(Vec::with_capacity(expected)),
             FieldType::String => Values::Text(Text::default()),
-            FieldType::Timestamp(format) => Values::Timestamp(*format, Vec::new()),
+            FieldType::Timestamp(format) => Values::Timestamp(*format, Vec::with_capacity(expected)),
             FieldType::Array(item) => Values::List {
                 ends: Vec::new(),
-                items: Box::new(Self::new(item)),
+                items: Box::new(Self::new(item, expected)),
             },
             FieldType::Map(value) => Values::Map {
                 ends: Vec::new(),
                 keys: Text::default(),
-                values: Box::new(Self::new(value)),
+                values: Box::new(Self::new(value, expected)),
             },
             FieldType::Struct(fields) => Values::Struct(
                 fields
                     .iter()
-                    .map(|field| (field.name.clone(), Self::new(&field.data_type)))
+                    .map(|field| (field.name.clone(), Self::new(&field.data_type, expected)))
                     .collect(),
             ),
         };

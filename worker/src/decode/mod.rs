@@ -3,32 +3,29 @@
 
 mod column;
 mod json;
+mod metadata;
 mod shape;
 #[cfg(test)]
 mod tests;
 mod text;
 mod timestamp;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use api::Field;
-use arrow::array::{
-    ArrayRef, Int32Array, Int64Array, RecordBatch, RecordBatchOptions, StringBuilder,
-    TimestampMicrosecondArray,
-};
-use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::datatypes::{Field as ArrowField, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
 use crate::records::Records;
 use column::{Column, arrow_type};
 use json::decode_value;
+use metadata::Metadata;
 use shape::Shape;
 
 pub(crate) use column::arrow_fields;
 pub(crate) use text::TextDecoder;
-
-/// Columns that every topic's table has besides its fields: where the record came from.
-pub const METADATA_COLUMNS: [&str; 4] = ["_partition", "_offset", "_timestamp", "_key"];
 
 /// Shapes that are tried in a batch: where records look different each time, looking at them costs more than it saves.
 const SHAPES: u32 = 8;
@@ -38,6 +35,8 @@ const SHAPES: u32 = 8;
 pub struct Decoder {
     fields: Arc<[Field]>,
     schema: SchemaRef,
+    /// Metadata that somebody reads; other columns of it are left NULL.
+    metadata: Vec<Metadata>,
 }
 
 /// What became of a batch's records.
@@ -59,18 +58,22 @@ impl Decoder {
             .iter()
             .map(|field| ArrowField::new(&field.name, arrow_type(&field.data_type), true))
             .collect();
-        let timestamp = DataType::Timestamp(TimeUnit::Microsecond, None);
-        let metadata = [DataType::Int32, DataType::Int64, timestamp, DataType::Utf8];
-        for (name, data_type) in METADATA_COLUMNS.into_iter().zip(metadata) {
-            columns.push(ArrowField::new(name, data_type, true));
-        }
+        columns.extend(Metadata::ALL.map(Metadata::field));
         Self {
             fields: fields.into(),
             schema: Arc::new(Schema::new(columns)),
+            metadata: Metadata::ALL.to_vec(),
         }
     }
 
-    /// The schema of the batches: the fields, then [`METADATA_COLUMNS`].
+    /// Says which columns of the schema are read. Fields are decoded in any case: what does not fit is a dead letter.
+    pub(crate) fn read_only(&mut self, columns: &BTreeSet<usize>) {
+        let metadata = Metadata::ALL.into_iter().zip(self.fields.len()..);
+        let read = metadata.filter(|(_, column)| columns.contains(column));
+        self.metadata = read.map(|(metadata, _)| metadata).collect();
+    }
+
+    /// The schema of the batches: the fields, then where a record came from.
     #[must_use]
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
@@ -84,7 +87,7 @@ impl Decoder {
         let mut columns: Vec<(String, Column)> = self
             .fields
             .iter()
-            .map(|field| (field.name.clone(), Column::new(&field.data_type)))
+            .map(|field| (field.name.clone(), Column::new(&field.data_type, records.len())))
             .collect();
         let mut rows = Vec::with_capacity(records.len());
         let mut rejected = Vec::new();
@@ -113,7 +116,13 @@ impl Decoder {
             }
         }
         let mut arrays: Vec<ArrayRef> = columns.iter_mut().map(|(_, column)| column.finish()).collect();
-        arrays.extend(metadata_columns(records, &rows));
+        arrays.extend(Metadata::ALL.map(|metadata| {
+            if self.metadata.contains(&metadata) {
+                metadata.array(records, &rows)
+            } else {
+                new_null_array(metadata.field().data_type(), rows.len())
+            }
+        }));
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)?;
         Ok(Decoded {
@@ -129,22 +138,4 @@ fn truncate(columns: &mut [(String, Column)], rows: usize) {
     for (_, column) in columns {
         column.truncate(rows);
     }
-}
-
-fn metadata_columns(records: &Records, rows: &[u32]) -> [ArrayRef; 4] {
-    let taken = || rows.iter().filter_map(|row| records.get(*row as usize));
-    let mut keys = StringBuilder::with_capacity(rows.len(), rows.len() * 8);
-    for record in taken() {
-        keys.append_option(record.key.map(String::from_utf8_lossy));
-    }
-    [
-        Arc::new(Int32Array::from_value(records.partition.number, rows.len())),
-        Arc::new(taken().map(|record| Some(record.offset)).collect::<Int64Array>()),
-        Arc::new(
-            taken()
-                .map(|record| record.timestamp.map(|millis| millis * 1_000))
-                .collect::<TimestampMicrosecondArray>(),
-        ),
-        Arc::new(keys.finish()),
-    ]
 }

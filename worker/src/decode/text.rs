@@ -20,7 +20,10 @@ pub(crate) struct TextDecoder {
 
 impl TextDecoder {
     pub(crate) fn new(fields: &[Field]) -> Self {
-        let columns = fields.iter().map(|field| Column::new(&field.data_type)).collect();
+        let columns = fields
+            .iter()
+            .map(|field| Column::new(&field.data_type, 0))
+            .collect();
         Self {
             schema: Arc::new(Schema::new(arrow_fields(fields))),
             columns,

@@ -182,6 +182,10 @@ impl Plans {
                 Err(error) => errors.push(error),
             }
         }
+        for topic in plans.topics.values_mut() {
+            let columns = topic.tables.iter().flat_map(|table| topic::columns(&table.plan));
+            topic.decoder.read_only(&columns.collect());
+        }
         // Keyed tables hold row locks until the commit, so they are written last.
         for topic in plans.topics.values_mut() {
             let definitions = &plans.definitions;

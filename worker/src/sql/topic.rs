@@ -1,5 +1,6 @@
 //! A topic as a table of one batch: the plan is made once, the batch travels in the task's context.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -7,8 +8,9 @@ use arrow::datatypes::SchemaRef;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::streaming::PartitionStream;
+use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 
 /// The batch that a plan is run over.
 pub(super) struct CurrentBatch(pub(super) RecordBatch);
@@ -43,4 +45,16 @@ pub(super) fn topic_table(schema: &SchemaRef) -> Result<StreamingTable> {
             schema: Arc::clone(schema),
         })],
     )
+}
+
+/// Columns of the topic that a plan reads, by their index.
+pub(super) fn columns(plan: &Arc<dyn ExecutionPlan>) -> BTreeSet<usize> {
+    let mut columns: BTreeSet<usize> = plan.children().into_iter().flat_map(columns).collect();
+    if let Some(scan) = plan.downcast_ref::<StreamingTableExec>() {
+        match scan.projection() {
+            Some(projection) => columns.extend(projection.iter()),
+            None => columns.extend(0..scan.partition_schema().fields().len()),
+        }
+    }
+    columns
 }
