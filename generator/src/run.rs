@@ -21,6 +21,8 @@ use crate::schedule::Schedule;
 
 /// A thread that has not gone round its loop for so long is stuck: the longest call to Kafka takes half of it.
 const STUCK: Duration = Duration::from_secs(90);
+/// How long brokers may take to be told that a replica leaves.
+const LEAVE: Duration = Duration::from_secs(3);
 /// Delays that are made up for, unless said otherwise.
 pub const CATCH_UP: Duration = Duration::from_secs(1);
 
@@ -113,9 +115,10 @@ pub async fn run(
     };
     let begun = clock.now();
     let rate = settings.schedule.as_ref().map_or(f64::INFINITY, Schedule::mean);
-    let mut tasks = JoinSet::new();
+    let (mut tasks, mut drivers) = (JoinSet::new(), JoinSet::new());
     for (thread, shards) in split(music.shards().count(), threads).into_iter().enumerate() {
-        let output = output(&destination, thread, rate >= BUSY, shards, begun, &progress)?;
+        let busy = rate >= BUSY;
+        let output = output(&destination, thread, busy, shards, begun, &progress, &mut drivers)?;
         let name = format!("generator thread {thread}");
         let engine = Engine {
             thread,
@@ -131,7 +134,12 @@ pub async fn run(
     }
     let mut outcome = Outcome::Complete;
     let mut failure = None;
-    while let Some(ended) = tasks.join_next().await {
+    while !tasks.is_empty() {
+        let ended = tokio::select! {
+            Some(ended) = tasks.join_next() => ended,
+            // Others end when their thread lets them go.
+            Some(Err(error)) = drivers.join_next() => Err(error),
+        };
         match ended {
             Ok(Ok(ended)) => outcome = outcome.min(ended),
             Ok(Err(error)) => {
@@ -144,6 +152,9 @@ pub async fn run(
             }
         }
     }
+    // What is left for them to do is to take leave, which is polite, and not more.
+    let all_left = async { while drivers.join_next().await.is_some() {} };
+    drop(tokio::time::timeout(LEAVE, all_left).await);
     match failure {
         Some(failure) => Err(failure),
         None => Ok(Summary {
@@ -172,6 +183,7 @@ fn output(
     shards: Vec<u16>,
     begun: i64,
     progress: &Arc<Progress>,
+    drivers: &mut JoinSet<()>,
 ) -> Result<Box<dyn Output>, OutputError> {
     let progress = Arc::clone(progress);
     Ok(match destination {
@@ -181,11 +193,13 @@ fn output(
         }
         Destination::Idempotent(target) => {
             let target = target.for_thread(thread, busy);
-            Box::new(Idempotent::new(&target, shards, begun, progress)?)
+            Box::new(Idempotent::new(&target, shards, begun, progress, drivers)?)
         }
-        Destination::Transactional(target) => {
-            Box::new(Transactional::new(target.for_thread(thread, busy), progress)?)
-        }
+        Destination::Transactional(target) => Box::new(Transactional::new(
+            target.for_thread(thread, busy),
+            progress,
+            drivers,
+        )?),
     })
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use common::{PATIENCE, Scene, Seed, assert_numbered};
 use kafka::admin::{TopicPlan, ensure_topics};
-use testbed::Kafka;
+use testbed::{KAFKA_PASSWORD, KAFKA_USER, Kafka};
 use tokio::time::sleep;
 
 async fn bootstrap() -> String {
@@ -144,6 +144,33 @@ async fn added_partitions_are_used() {
         );
     }
     scene.assert_exactly(&records, 36_000, None);
+}
+
+/// Encrypted, and by a password: the group, the transactions and the topics all get in.
+#[tokio::test]
+async fn every_connection_is_secured() {
+    let kafka = Kafka::shared().await.unwrap();
+    let secrets = tempfile::tempdir().unwrap();
+    let ca = std::fs::read_to_string(kafka.certificates().ca()).unwrap();
+    for (path, text) in [
+        ("user/username", KAFKA_USER),
+        ("user/password", KAFKA_PASSWORD),
+        ("ca/ca.crt", &ca),
+    ] {
+        let path = secrets.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let plain = format!("bootstrapServers: \"{}\"", kafka.bootstrap());
+    let secured = format!(
+        "bootstrapServers: \"{}\", security: {{protocol: SaslSsl, \
+         sasl: {{mechanism: ScramSha512, secretRef: {{name: user}}}}, tls: {{caSecretRef: {{name: ca}}}}}}",
+        kafka.sasl_tls_bootstrap()
+    );
+    let scene = Scene::new("secured", kafka.bootstrap(), 2, &["rate: 20000"]).replace(&plain, &secured);
+    let folder = secrets.path().to_str().unwrap();
+    scene.run(&["--count", "10000", "--secrets", folder]).await;
+    scene.assert_exactly(&scene.read(), 10_000, Some(2));
 }
 
 /// Other events are another run: its numbers begin anew.

@@ -10,3 +10,4 @@ mod wire;
 pub(crate) use self::access::Address;
 pub use self::access::{Access, AccessError};
 pub(crate) use self::connection::{Connection, ConnectionError};
+pub(crate) use self::wire::Api;

@@ -1,10 +1,15 @@
-//! The requests that reading needs, and their frames.
+//! The requests that are made, and their frames.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{
-    ApiVersionsRequest, ApiVersionsResponse, FetchRequest, FetchResponse, ListOffsetsRequest,
-    ListOffsetsResponse, MetadataRequest, MetadataResponse, RequestHeader, ResponseHeader,
+    AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, AddPartitionsToTxnRequest, AddPartitionsToTxnResponse,
+    ApiVersionsRequest, ApiVersionsResponse, EndTxnRequest, EndTxnResponse, FetchRequest, FetchResponse,
+    FindCoordinatorRequest, FindCoordinatorResponse, HeartbeatRequest, HeartbeatResponse,
+    InitProducerIdRequest, InitProducerIdResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
+    LeaveGroupResponse, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse,
+    OffsetFetchRequest, OffsetFetchResponse, ProduceRequest, ProduceResponse, RequestHeader, ResponseHeader,
     SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse,
+    SyncGroupRequest, SyncGroupResponse, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Message, StrBytes};
 
@@ -34,6 +39,12 @@ macro_rules! api {
 api!(FetchRequest, FetchResponse, 1, "Fetch", 4);
 api!(ListOffsetsRequest, ListOffsetsResponse, 2, "ListOffsets", 2);
 api!(MetadataRequest, MetadataResponse, 3, "Metadata", 4);
+// Kafka 2.5 and later: members with names of their own, and offsets that no open transaction may change.
+api!(OffsetFetchRequest, OffsetFetchResponse, 9, "OffsetFetch", 7);
+api!(JoinGroupRequest, JoinGroupResponse, 11, "JoinGroup", 5);
+api!(HeartbeatRequest, HeartbeatResponse, 12, "Heartbeat", 3);
+api!(LeaveGroupRequest, LeaveGroupResponse, 13, "LeaveGroup", 3);
+api!(SyncGroupRequest, SyncGroupResponse, 14, "SyncGroup", 3);
 api!(
     SaslHandshakeRequest,
     SaslHandshakeResponse,
@@ -48,6 +59,46 @@ api!(
     36,
     "SaslAuthenticate",
     0
+);
+
+// Idempotent and transactional writing (Kafka 0.11 and later), with the membership that a transaction's offsets are
+// committed under (2.5 and later).
+api!(ProduceRequest, ProduceResponse, 0, "Produce", 3);
+api!(
+    FindCoordinatorRequest,
+    FindCoordinatorResponse,
+    10,
+    "FindCoordinator",
+    1
+);
+api!(
+    InitProducerIdRequest,
+    InitProducerIdResponse,
+    22,
+    "InitProducerId",
+    0
+);
+api!(
+    AddPartitionsToTxnRequest,
+    AddPartitionsToTxnResponse,
+    24,
+    "AddPartitionsToTxn",
+    0
+);
+api!(
+    AddOffsetsToTxnRequest,
+    AddOffsetsToTxnResponse,
+    25,
+    "AddOffsetsToTxn",
+    0
+);
+api!(EndTxnRequest, EndTxnResponse, 26, "EndTxn", 0);
+api!(
+    TxnOffsetCommitRequest,
+    TxnOffsetCommitResponse,
+    28,
+    "TxnOffsetCommit",
+    3
 );
 
 /// Why bytes are no request or answer.

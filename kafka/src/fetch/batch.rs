@@ -76,7 +76,7 @@ pub enum BatchError {
 /// The batches that lie one after the other in a broker's answer. What is cut off at the end is left for the next
 /// answer; after an error there is nothing more.
 #[derive(Debug, Clone)]
-pub(super) struct Batches<'a> {
+pub(crate) struct Batches<'a> {
     rest: &'a [u8],
 }
 
@@ -112,7 +112,7 @@ pub(super) enum Marker {
 
 impl<'a> Batches<'a> {
     /// The batches in `bytes`.
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
@@ -171,7 +171,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Whether its records belong to a transaction.
-    pub(super) fn is_transactional(&self) -> bool {
+    pub(crate) fn is_transactional(&self) -> bool {
         self.attributes & TRANSACTIONAL != 0
     }
 

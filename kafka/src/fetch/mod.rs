@@ -39,6 +39,8 @@ use std::time::Duration;
 use api::Partition;
 use tokio::sync::mpsc;
 
+#[cfg(test)]
+pub(crate) use self::batch::Batches;
 pub use self::batch::{Batch, BatchError};
 pub use self::chunk::{Chunk, Fetched, Trouble, TroubleKind};
 pub use self::compression::Scratch;

@@ -169,7 +169,7 @@ pub(crate) fn offsets(got: &[Got]) -> Vec<i64> {
     got.iter().map(|got| got.offset).collect()
 }
 
-fn number(number: u64) -> RecordSequence {
+pub(crate) fn number(number: u64) -> RecordSequence {
     RecordSequence {
         run: 7,
         shard: 3,
@@ -206,7 +206,7 @@ pub(crate) fn send(producer: &BaseProducer, partition: &Partition, i: u64) {
     producer.send(record).unwrap();
 }
 
-fn value(i: u64) -> String {
+pub(crate) fn value(i: u64) -> String {
     format!(r#"{{"number":{i},"text":"the same in every record, so that it compresses"}}"#)
 }
 

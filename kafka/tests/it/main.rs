@@ -13,8 +13,16 @@ mod fetch;
 mod fetch_access;
 mod fetch_faults;
 mod fetch_support;
+mod group;
+mod group_faults;
+mod group_fencing;
+mod group_support;
 mod health;
 mod lag;
+mod produce;
+mod produce_access;
+mod produce_faults;
+mod produce_support;
 mod transaction;
 
 use std::time::Duration;

@@ -5,7 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::sender::{Counters, Sender, producer_config};
+use ::kafka::produce::ProduceError;
+use tokio::task::JoinSet;
+
+use super::sender::{Counters, Sender};
 use super::{KafkaOutputError, KafkaTarget};
 use crate::output::discard::from_the_start;
 use crate::output::{Holding, Output, OutputError, Record, Written};
@@ -20,7 +23,7 @@ pub struct Idempotent {
     run: u64,
     counters: Vec<Counters>,
     progress: Arc<Progress>,
-    /// Not yet announced.
+    /// Not yet announced; then nothing was sent either.
     shards: Option<Vec<u16>>,
     events: u64,
     bytes: u64,
@@ -36,16 +39,16 @@ impl fmt::Debug for Idempotent {
 
 impl Idempotent {
     /// For these shards, in the run that begins at `now`, microseconds since 1970; threads that take part in one
-    /// run are given the same instant.
+    /// run are given the same instant. The work behind it becomes one of `drivers`.
     pub fn new(
         target: &KafkaTarget,
         shards: Vec<u16>,
         now: i64,
         progress: Arc<Progress>,
+        drivers: &mut JoinSet<()>,
     ) -> Result<Self, KafkaOutputError> {
-        let (config, reporter) = producer_config(target);
         Ok(Self {
-            sender: Sender::new(&config, &reporter, &target.topic, now)?,
+            sender: Sender::new(target, None, drivers)?,
             topic: Arc::clone(&target.topic),
             run: now as u64,
             counters: vec![Counters::new(); usize::from(target.shards)],
@@ -56,42 +59,43 @@ impl Idempotent {
         })
     }
 
-    fn check(&self) -> Result<(), OutputError> {
-        match self.sender.take_failure() {
-            None => Ok(()),
-            Some(source) => Err(KafkaOutputError::Delivery {
-                topic: self.topic.to_string(),
-                source,
-            }
-            .into()),
-        }
-    }
-
     fn count(&mut self) {
         self.progress
             .produced(std::mem::take(&mut self.events), std::mem::take(&mut self.bytes));
+    }
+
+    fn undelivered(&self, source: ProduceError) -> KafkaOutputError {
+        let topic = self.topic.to_string();
+        match source {
+            ProduceError::TimedOut { .. } => KafkaOutputError::Undelivered {
+                topic,
+                records: self.sender.under_way(),
+                seconds: FLUSH.as_secs(),
+            },
+            source => KafkaOutputError::Delivery { topic, source },
+        }
     }
 }
 
 impl Output for Idempotent {
     fn tick(&mut self, now: i64) -> Result<Option<Holding>, OutputError> {
-        self.sender.tick(now);
-        self.check()?;
+        let shards = self.shards.take();
+        if shards.is_some() {
+            let topic = self.topic.to_string();
+            self.sender
+                .start()
+                .map_err(|source| KafkaOutputError::Partitions { topic, source })?;
+        }
+        self.sender.tick(now).map_err(|source| self.undelivered(source))?;
         self.count();
-        Ok(self.shards.take().map(|shards| from_the_start(shards, now)))
+        Ok(shards.map(|shards| from_the_start(shards, now)))
     }
 
     fn write(&mut self, record: Record<'_>) -> Result<Written, OutputError> {
         let Some(counters) = self.counters.get_mut(usize::from(record.shard)) else {
             return Ok(Written::Full);
         };
-        let written =
-            self.sender
-                .send(record, self.run, counters)
-                .map_err(|source| KafkaOutputError::Send {
-                    topic: self.topic.to_string(),
-                    source,
-                })?;
+        let written = self.sender.send(record, self.run, counters);
         if written == Written::Taken {
             self.events += 1;
             self.bytes += (record.key.len() + record.value.len()) as u64;
@@ -100,15 +104,10 @@ impl Output for Idempotent {
     }
 
     fn finish(&mut self) -> Result<(), OutputError> {
-        let delivered = self.sender.flush(FLUSH);
-        self.check()?;
-        if !delivered {
-            return Err(KafkaOutputError::Undelivered {
-                topic: self.topic.to_string(),
-                records: self.sender.under_way(),
-                seconds: FLUSH.as_secs(),
-            }
-            .into());
+        if self.shards.is_none() {
+            self.sender
+                .flush(FLUSH)
+                .map_err(|source| self.undelivered(source))?;
         }
         self.count();
         Ok(())

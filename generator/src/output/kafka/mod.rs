@@ -1,10 +1,10 @@
 //! Events to a Kafka topic: exactly once in a real cluster, at least idempotently in the embedded broker.
 
+mod access;
 mod group;
 mod idempotent;
 mod sender;
 mod takeover;
-mod transaction;
 mod transactional;
 
 use std::collections::BTreeMap;
@@ -12,10 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::kafka::admin::{AdminError, TopicPlan, ensure_topics};
+use ::kafka::broker::{Access, AccessError};
 use ::kafka::checkpoint::CheckpointError;
-use api::{Generator, Pipeline};
+use ::kafka::group::GroupError;
+use ::kafka::produce::ProduceError;
+use api::{Generator, Kafka, Pipeline};
 use rdkafka::ClientConfig;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::RDKafkaErrorCode;
 
 use crate::music::Music;
 
@@ -41,6 +44,7 @@ pub enum Replica {
 #[derive(Debug, Clone)]
 pub struct KafkaTarget {
     client: ClientConfig,
+    kafka: Kafka,
     /// Topic of the events.
     topic: Arc<str>,
     /// Topic with a partition for each shard.
@@ -79,6 +83,7 @@ impl KafkaTarget {
         };
         Self {
             client,
+            kafka: pipeline.kafka.clone(),
             topic: generator.topic.as_str().into(),
             shards_topic: pipeline.generator_shards_topic().into(),
             transactional_id,
@@ -99,6 +104,11 @@ impl KafkaTarget {
         }
     }
 
+    /// The way in, for one client.
+    fn access(&self) -> Result<Access, KafkaOutputError> {
+        access::access(&self.kafka, &self.client).map_err(KafkaOutputError::Access)
+    }
+
     /// Creates the topic of the events and the topic of the shards, where they are missing.
     pub async fn ensure_topics(&self, pipeline: &Pipeline) -> Result<(), AdminError> {
         let events = pipeline.topic(&self.topic).map(TopicPlan::from);
@@ -117,9 +127,9 @@ impl KafkaTarget {
 /// Why events do not reach Kafka.
 #[derive(Debug, thiserror::Error)]
 pub enum KafkaOutputError {
-    /// librdkafka refuses its settings.
-    #[error("the Kafka client cannot be made")]
-    Client(#[source] KafkaError),
+    /// There is no way in.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// The topic is not there, or nobody answers.
     #[error(
         "the partitions of topic {topic} cannot be counted; is the topic there, and may it be described?"
@@ -128,23 +138,15 @@ pub enum KafkaOutputError {
         /// The topic.
         topic: String,
         /// What Kafka said.
-        source: KafkaError,
-    },
-    /// A record was refused.
-    #[error("topic {topic} does not take a record")]
-    Send {
-        /// The topic.
-        topic: String,
-        /// What Kafka said.
-        source: KafkaError,
+        source: ProduceError,
     },
     /// Records were taken, but did not arrive.
-    #[error("a record was not delivered to topic {topic}")]
+    #[error("a record was not delivered to topic {topic}{}", remedy(source.code()))]
     Delivery {
         /// The topic.
         topic: String,
         /// What Kafka said.
-        source: KafkaError,
+        source: ProduceError,
     },
     /// Records are still under way.
     #[error("{records} records are not delivered to topic {topic} after {seconds} s")]
@@ -152,17 +154,17 @@ pub enum KafkaOutputError {
         /// The topic.
         topic: String,
         /// How many.
-        records: i32,
+        records: u64,
         /// How long was waited.
         seconds: u64,
     },
     /// The group of the replicas.
-    #[error("no part in the generator's group {group}{}", remedy(source))]
+    #[error("no part in the generator's group {group}{}", group_remedy(source))]
     Group {
         /// The group.
         group: String,
-        /// What Kafka said.
-        source: KafkaError,
+        /// What is in the way.
+        source: GroupError,
     },
     /// A checkpoint does not make sense.
     #[error(
@@ -188,12 +190,12 @@ pub enum KafkaOutputError {
         source: CheckpointError,
     },
     /// Transactions are refused for good.
-    #[error("no transactions are possible as {id}{}", remedy(source))]
+    #[error("no transactions are possible as {id}{}", remedy(source.code()))]
     Transactions {
         /// The transactional id.
         id: String,
         /// What Kafka said.
-        source: KafkaError,
+        source: ProduceError,
     },
 }
 
@@ -201,49 +203,36 @@ impl KafkaOutputError {
     /// Whether somebody has to do something about it; everything else passes by itself.
     fn is_lasting(&self) -> bool {
         match self {
-            Self::Client(_) | Self::Checkpoint { .. } | Self::Encode { .. } => true,
+            Self::Access(_) | Self::Checkpoint { .. } | Self::Encode { .. } | Self::Group { .. } => true,
             Self::Undelivered { .. } => false,
             Self::Partitions { source, .. }
-            | Self::Send { source, .. }
             | Self::Delivery { source, .. }
-            | Self::Group { source, .. }
-            | Self::Transactions { source, .. } => is_lasting(source),
+            | Self::Transactions { source, .. } => source.is_lasting(),
         }
     }
 }
 
+const OWN_NAME: &str = ": another process runs under the same replica id; give each its own";
+const READ_GROUP: &str = ": this user needs the right to read the group";
+
 /// What would do, as the end of a sentence.
-fn remedy(error: &KafkaError) -> &'static str {
-    match error.rdkafka_error_code() {
-        Some(RDKafkaErrorCode::FencedInstanceId) => {
-            ": another process runs under the same replica id; give each its own"
-        }
-        Some(RDKafkaErrorCode::GroupAuthorizationFailed) => ": this user needs the right to read the group",
-        Some(RDKafkaErrorCode::TopicAuthorizationFailed) => ": this user needs the right to write the topic",
-        Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed) => {
+fn remedy(code: RDKafkaErrorCode) -> &'static str {
+    match code {
+        RDKafkaErrorCode::FencedInstanceId => OWN_NAME,
+        RDKafkaErrorCode::GroupAuthorizationFailed => READ_GROUP,
+        RDKafkaErrorCode::TopicAuthorizationFailed => ": this user needs the right to write the topic",
+        RDKafkaErrorCode::TransactionalIdAuthorizationFailed => {
             ": this user needs the right to write under that transactional id"
         }
         _ => "",
     }
 }
 
-/// Whether somebody has to do something about it: grant a right, choose another setting.
-fn is_lasting(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            Code::ClusterAuthorizationFailed
-                | Code::FencedInstanceId
-                | Code::GroupAuthorizationFailed
-                | Code::InconsistentGroupProtocol
-                | Code::InvalidGroupId
-                | Code::InvalidTransactionTimeout
-                | Code::MessageSizeTooLarge
-                | Code::TopicAuthorizationFailed
-                | Code::TransactionalIdAuthorizationFailed
-                | Code::UnsupportedFeature
-                | Code::UnsupportedVersion
-        )
-    )
+/// The same for the group of the replicas.
+fn group_remedy(error: &GroupError) -> &'static str {
+    match error {
+        GroupError::Fenced { .. } => OWN_NAME,
+        GroupError::GroupNotAuthorised { .. } => READ_GROUP,
+        _ => "",
+    }
 }

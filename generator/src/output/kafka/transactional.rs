@@ -4,6 +4,9 @@
 //! itself refuses the commit of a replica that lost its shards without noticing (KIP-447). The group is polled
 //! only between transactions: shards are never given away while events of theirs are under way.
 //!
+//! While a transaction is being committed the next one is begun already, unless the group has news: then the commit is
+//! waited for first.
+//!
 //! There is one way to recover from whatever went wrong: forget everything, read the checkpoints, and make the
 //! events after them again, which are the same ones.
 
@@ -13,26 +16,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::kafka::checkpoint::Checkpoint;
-use ::kafka::context::ErrorReporter;
-use rdkafka::ClientConfig;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::producer::Producer;
+use ::kafka::produce::{Offsets, ProduceError, Transactions};
+use rdkafka::error::RDKafkaErrorCode as Code;
 use runtime::backoff::Backoff;
+use tokio::task::JoinSet;
 
 use super::group::Group;
-use super::sender::{Sender, producer_config};
+use super::sender::Sender;
 use super::takeover::{self, Takeover};
-use super::transaction::{self, Failure};
-use super::{KafkaOutputError, KafkaTarget, is_lasting};
+use super::{KafkaOutputError, KafkaTarget};
 use crate::output::{Holding, Output, OutputError, Record, Written};
 use crate::pacer::Position;
 use crate::progress::Progress;
 
 /// From a transaction's first event to its commit, microseconds: what transactions add to the age of events.
 const COMMIT_INTERVAL: i64 = 250_000;
-const CONNECT: Duration = Duration::from_secs(10);
-/// Reading checkpoints: longer with every attempt, so that a predecessor's open transaction does not hold up the
-/// shards that this replica has already.
+/// The coordinator aborts a transaction that is open for longer: its replica is dead or cut off. Others wait for
+/// that before they take over its shards. A commit is given up after as long.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// For an answer with checkpoints: longer with every attempt, so that a slow coordinator does not hold up the shards
+/// that this replica has already.
 const FIRST_READ: Duration = Duration::from_millis(200);
 const LONGEST_READ: Duration = Duration::from_secs(5);
 const RETRY: Backoff = Backoff {
@@ -44,17 +47,16 @@ const RETRY: Backoff = Backoff {
 pub struct Transactional {
     target: KafkaTarget,
     group: Group,
-    /// Of every producer, one after the other.
-    config: ClientConfig,
-    reporter: ErrorReporter,
-    /// Absent before the first connection and after a failure that a producer does not survive.
-    sender: Option<Sender>,
+    sender: Sender,
+    /// Whether records can be sent: not before the first connection, nor after a failure.
+    connected: bool,
     /// By shard: the state after the last event that was sent.
     lanes: Vec<Option<Lane>>,
     /// Shards that are held, but whose checkpoints are not known (any more).
     waiting: BTreeSet<u16>,
     transaction: Option<Transaction>,
-    failure: Option<Failure>,
+    /// The one before, whose commit is under way.
+    committing: Option<Transaction>,
     /// The lanes are not what was announced last.
     changed: bool,
     /// Attempts in a row that failed, and when the next is made.
@@ -71,6 +73,7 @@ struct Lane {
 }
 
 struct Transaction {
+    /// When its first event came; then when its commit was asked for.
     begun: i64,
     events: u64,
     bytes: u64,
@@ -85,22 +88,25 @@ impl fmt::Debug for Transactional {
 }
 
 impl Transactional {
-    /// Joins the group; shards, and the producer, come with the ticks.
-    pub fn new(target: KafkaTarget, progress: Arc<Progress>) -> Result<Self, KafkaOutputError> {
-        let (mut config, reporter) = producer_config(&target);
-        config.set("transactional.id", &target.transactional_id).set(
-            "transaction.timeout.ms",
-            transaction::TIMEOUT.as_millis().to_string(),
-        );
+    /// Joins the group; shards, and the way to the brokers, come with the ticks. The work behind both becomes some of
+    /// `drivers`.
+    pub fn new(
+        target: KafkaTarget,
+        progress: Arc<Progress>,
+        drivers: &mut JoinSet<()>,
+    ) -> Result<Self, KafkaOutputError> {
+        let transactions = Transactions {
+            id: target.transactional_id.clone(),
+            timeout: TIMEOUT,
+        };
         Ok(Self {
-            group: Group::join(&target)?,
-            config,
-            reporter,
-            sender: None,
+            group: Group::join(&target, drivers)?,
+            sender: Sender::new(&target, Some(transactions), drivers)?,
+            connected: false,
             lanes: (0..target.shards).map(|_| None).collect(),
             waiting: BTreeSet::new(),
             transaction: None,
-            failure: None,
+            committing: None,
             changed: false,
             attempts: 0,
             next_attempt: i64::MIN,
@@ -110,21 +116,11 @@ impl Transactional {
         })
     }
 
-    /// A new producer, which also ends what its predecessor of the same name has left open.
+    /// Makes records possible, and also ends what a predecessor of the same name, or this one, has left open.
     fn connect(&mut self) -> Result<(), KafkaOutputError> {
-        let new = Sender::new(&self.config, &self.reporter, &self.target.topic, self.now);
-        let connected = new.and_then(|sender| {
-            let begun = sender.producer().init_transactions(CONNECT);
-            begun
-                .map(|()| sender)
-                .map_err(|source| KafkaOutputError::Transactions {
-                    id: self.target.transactional_id.clone(),
-                    source,
-                })
-        });
-        match connected {
-            Ok(sender) => {
-                self.sender = Some(sender);
+        match self.sender.start().map_err(|source| self.error(source)) {
+            Ok(()) => {
+                self.connected = true;
                 self.attempts = 0;
                 self.next_attempt = self.now;
                 Ok(())
@@ -138,6 +134,19 @@ impl Transactional {
                 self.retry_later();
                 Ok(())
             }
+        }
+    }
+
+    fn error(&self, source: ProduceError) -> KafkaOutputError {
+        match source {
+            ProduceError::Topic { .. } => KafkaOutputError::Partitions {
+                topic: self.target.topic.to_string(),
+                source,
+            },
+            source => KafkaOutputError::Transactions {
+                id: self.target.transactional_id.clone(),
+                source,
+            },
         }
     }
 
@@ -169,14 +178,16 @@ impl Transactional {
             .min(LONGEST_READ);
         let fingerprint = self.target.fingerprint;
         let taken = self.group.checkpoints(self.waiting.iter().copied(), timeout)?;
-        let all = match &taken {
-            Some(taken) if taken.iter().any(|stored| stored.matching(fingerprint).is_none()) => {
-                self.group.all_checkpoints(timeout)?
-            }
-            _ => Some(Vec::new()),
+        let begins = taken.iter().any(|stored| stored.matching(fingerprint).is_none());
+        let all = if begins {
+            self.group.all_checkpoints(timeout)?
+        } else {
+            Some(Vec::new())
         };
-        let takeover = match (taken, all) {
-            (Some(taken), Some(all)) => takeover::decide(taken, &all, fingerprint, self.now, self.attempts),
+        let takeover = match all {
+            Some(all) if !taken.is_empty() => {
+                takeover::decide(taken, &all, fingerprint, self.now, self.attempts)
+            }
             _ => Takeover::Wait,
         };
         let Takeover::From {
@@ -190,6 +201,7 @@ impl Transactional {
         };
         let continued = shards.len() - anew;
         for (shard, checkpoint) in shards {
+            self.waiting.remove(&shard);
             if let Some(lane) = self.lanes.get_mut(usize::from(shard)) {
                 let touched = announce && shard == 0;
                 *lane = Some(Lane { checkpoint, touched });
@@ -197,91 +209,132 @@ impl Transactional {
         }
         let held = self.lanes.iter().flatten().count();
         tracing::info!(continued, anew, held, "took over shards");
-        self.waiting.clear();
         self.attempts = 0;
+        if !self.waiting.is_empty() {
+            // A predecessor's transaction is open for some seconds more: these go on meanwhile.
+            self.retry_later();
+        }
         self.changed = true;
         if announce && self.begin() {
-            self.commit()?;
+            self.settle()?;
         }
         Ok(())
     }
 
-    /// Begins a transaction; whether that was possible. If not, the failure is dealt with at the next tick.
+    /// Begins a transaction, if one can be begun now.
     fn begin(&mut self) -> bool {
-        let begun = match &self.sender {
-            Some(sender) => sender.producer().begin_transaction(),
-            None => return false,
-        };
-        self.failure = begun.err().map(Failure::Broken);
-        self.transaction = Some(Transaction {
-            begun: self.now,
-            events: 0,
-            bytes: 0,
-        });
-        self.failure.is_none()
+        let is_possible = self.connected && self.group.membership().is_some() && !self.wants_a_pause();
+        if is_possible {
+            self.transaction = Some(Transaction {
+                begun: self.now,
+                events: 0,
+                bytes: 0,
+            });
+        }
+        is_possible
     }
 
-    /// Commits the open transaction, if there is one; false if it was aborted.
-    fn commit(&mut self) -> Result<bool, KafkaOutputError> {
-        let Some(transaction) = self.transaction.take() else {
-            return Ok(true);
-        };
-        let outcome = match (&self.sender, self.failure.take()) {
-            (Some(sender), None) => {
-                let touched = (0..).zip(&self.lanes).filter_map(|(shard, lane)| {
-                    let lane = lane.as_ref().filter(|lane| lane.touched)?;
-                    Some((shard, &lane.checkpoint))
-                });
-                let offsets = self.group.offsets(touched)?;
-                transaction::commit(sender, &offsets, self.group.metadata().as_ref())
-            }
-            (Some(sender), Some(Failure::Aborted(reason))) => transaction::abort(sender, reason),
-            (_, failure) => Err(failure.unwrap_or(Failure::Broken(KafkaError::Canceled))),
-        };
-        match outcome {
-            Ok(()) => {
-                for lane in self.lanes.iter_mut().flatten() {
-                    lane.touched = false;
-                }
-                self.progress.produced(transaction.events, transaction.bytes);
-                self.progress.transaction_committed();
-                if let Some(sender) = &self.sender {
-                    sender.works();
-                }
-                Ok(true)
-            }
-            Err(failure) => {
-                self.progress.transaction_aborted();
-                self.recover(&failure)?;
-                Ok(false)
-            }
+    /// Whether the commit that is under way is to be waited for: there is something to do between two transactions.
+    fn wants_a_pause(&self) -> bool {
+        self.committing.is_some() && (self.group.has_news() || !self.waiting.is_empty())
+    }
+
+    /// Asks for the commit of the open transaction, if there is one and no other is under way.
+    fn commit(&mut self) -> Result<(), KafkaOutputError> {
+        if self.committing.is_some() {
+            return Ok(());
         }
+        let Some(transaction) = self.transaction.take() else {
+            return Ok(());
+        };
+        let Some(member) = self.group.membership() else {
+            let error = ProduceError::Refused {
+                request: "a commit",
+                code: Code::RebalanceInProgress,
+            };
+            return self.recover(&error);
+        };
+        let touched = (0..).zip(&self.lanes).filter_map(|(shard, lane)| {
+            let lane = lane.as_ref().filter(|lane| lane.touched)?;
+            Some((shard, &lane.checkpoint))
+        });
+        let offsets = Group::offsets(touched)?;
+        for lane in self.lanes.iter_mut().flatten() {
+            lane.touched = false;
+        }
+        self.sender.commit(Offsets {
+            member,
+            topic: self.target.shards_topic.to_string(),
+            offsets,
+        });
+        self.committing = Some(Transaction {
+            begun: self.now,
+            ..transaction
+        });
+        Ok(())
+    }
+
+    /// Sees how the commit goes that is under way.
+    fn follow_commit(&mut self) -> Result<(), KafkaOutputError> {
+        let Some(begun) = self.committing.as_ref().map(|transaction| transaction.begun) else {
+            return Ok(());
+        };
+        match self.sender.is_committing() {
+            Ok(false) => self.committed(),
+            Ok(true) if self.now < begun.saturating_add(TIMEOUT.as_micros() as i64) => {}
+            // Without patience this gives the reason.
+            Ok(true) => {
+                let late = self.sender.wait(Duration::ZERO);
+                return late.or_else(|error| self.recover(&error));
+            }
+            Err(error) => return self.recover(&error),
+        }
+        Ok(())
+    }
+
+    fn committed(&mut self) {
+        if let Some(transaction) = self.committing.take() {
+            self.progress.produced(transaction.events, transaction.bytes);
+            self.progress.transaction_committed();
+        }
+    }
+
+    /// Commits everything that was written, and waits for it; false if it was aborted.
+    fn settle(&mut self) -> Result<bool, KafkaOutputError> {
+        while self.transaction.is_some() || self.committing.is_some() {
+            self.commit()?;
+            if self.committing.is_none() {
+                return Ok(false);
+            }
+            if let Err(error) = self.sender.wait(TIMEOUT) {
+                self.recover(&error)?;
+                return Ok(false);
+            }
+            self.committed();
+        }
+        Ok(true)
     }
 
     /// Nothing that was in memory counts any more.
-    fn recover(&mut self, failure: &Failure) -> Result<(), KafkaOutputError> {
-        let undelivered = self.sender.as_ref().and_then(Sender::take_failure);
-        let cause = undelivered.as_ref().unwrap_or(failure.error());
-        if is_lasting(cause) {
-            return Err(KafkaOutputError::Transactions {
-                id: self.target.transactional_id.clone(),
-                source: cause.clone(),
-            });
+    fn recover(&mut self, error: &ProduceError) -> Result<(), KafkaOutputError> {
+        if error.is_lasting() {
+            return Err(self.error(error.clone()));
         }
-        // librdkafka's text repeats itself for every shard; the code says as much.
-        let code = cause.rdkafka_error_code();
-        let reason = code.map_or_else(|| cause.to_string(), |code| code.to_string());
-        if let Some(Code::IllegalGeneration | Code::RebalanceInProgress | Code::UnknownMemberId) = code {
+        let code = error.code();
+        if let Code::IllegalGeneration | Code::RebalanceInProgress | Code::UnknownMemberId = code {
             tracing::info!(
-                reason,
+                reason = %code,
                 "shards are shared anew; the events of a transaction are produced again"
             );
         } else {
-            tracing::warn!(reason, "a transaction was aborted; its events are produced again");
+            tracing::warn!(
+                reason = %error,
+                "a transaction was aborted; its events are produced again"
+            );
         }
-        if matches!(failure, Failure::Broken(_)) {
-            self.sender = None;
-        }
+        self.progress.transaction_aborted();
+        (self.transaction, self.committing) = (None, None);
+        self.connected = false;
         for (shard, lane) in (0..).zip(&mut self.lanes) {
             if lane.take().is_some() {
                 self.waiting.insert(shard);
@@ -315,59 +368,63 @@ impl Transactional {
 impl Output for Transactional {
     fn tick(&mut self, now: i64) -> Result<Option<Holding>, OutputError> {
         self.now = now;
+        if self.connected {
+            match self.sender.tick(now) {
+                Ok(()) => self.follow_commit()?,
+                Err(error) => self.recover(&error)?,
+            }
+        }
         let due = |open: &Transaction| now - open.begun >= COMMIT_INTERVAL;
-        if self.failure.is_some() || self.transaction.as_ref().is_some_and(due) {
+        if self.transaction.as_ref().is_some_and(due) {
             self.commit()?;
         }
-        if self.transaction.is_none() {
+        if self.transaction.is_none() && self.committing.is_none() {
             self.follow_group()?;
-            if let Some(sender) = &mut self.sender {
-                sender.tick(now);
-                if !self.waiting.is_empty() && now >= self.next_attempt {
+            if now >= self.next_attempt {
+                if !self.connected {
+                    self.connect()?;
+                } else if !self.waiting.is_empty() {
                     self.read_checkpoints()?;
                 }
-            } else if now >= self.next_attempt {
-                self.connect()?;
             }
         }
         Ok(std::mem::take(&mut self.changed).then(|| self.holding()))
     }
 
     fn write(&mut self, record: Record<'_>) -> Result<Written, OutputError> {
-        if self.failure.is_some() || (self.transaction.is_none() && !self.begin()) {
+        if self.transaction.is_none() && !self.begin() {
             return Ok(Written::Full);
         }
-        let (Some(sender), Some(Some(lane))) = (&self.sender, self.lanes.get_mut(usize::from(record.shard)))
-        else {
+        let (Some(transaction), Some(Some(lane))) = (
+            &mut self.transaction,
+            self.lanes.get_mut(usize::from(record.shard)),
+        ) else {
             return Ok(Written::Full);
         };
         let checkpoint = &mut lane.checkpoint;
-        match sender.send(record, checkpoint.run, &mut checkpoint.per_partition) {
-            Ok(Written::Full) => Ok(Written::Full),
-            Ok(Written::Taken) => {
-                checkpoint.produced += 1;
-                lane.touched = true;
-                if let Some(transaction) = &mut self.transaction {
-                    transaction.events += 1;
-                    transaction.bytes += (record.key.len() + record.value.len()) as u64;
-                }
-                Ok(Written::Taken)
-            }
-            Err(error) => {
-                self.failure = Some(Failure::Aborted(error));
-                Ok(Written::Full)
-            }
+        let written = self
+            .sender
+            .send(record, checkpoint.run, &mut checkpoint.per_partition);
+        if written == Written::Taken {
+            checkpoint.produced += 1;
+            lane.touched = true;
+            transaction.events += 1;
+            transaction.bytes += (record.key.len() + record.value.len()) as u64;
         }
+        Ok(written)
     }
 
     fn finish(&mut self) -> Result<(), OutputError> {
-        // Of an aborted transaction nothing is lost: the next start makes its events again.
-        self.commit()?;
+        // Of an aborted transaction nothing is lost: the next start makes its events again. It is ended at once, so
+        // that whoever takes over need not wait until its time is over.
+        if !self.settle()? {
+            self.connect()?;
+        }
         Ok(())
     }
 
     fn is_complete(&mut self, target: &dyn Fn(u16) -> u64) -> Result<bool, OutputError> {
-        if !self.commit()? || self.sender.is_none() {
+        if !self.settle()? || !self.connected {
             return Ok(false);
         }
         let Some(all) = self.group.all_checkpoints(FIRST_READ)? else {

@@ -1,0 +1,291 @@
+//! Speaking to the coordinators: of transactions, and of the group whose offsets are committed in them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
+use kafka_protocol::messages::txn_offset_commit_request::{
+    TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
+};
+use kafka_protocol::messages::{
+    AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, EndTxnRequest, GroupId, InitProducerIdRequest,
+    ProducerId, TopicName, TransactionalId, TxnOffsetCommitRequest,
+};
+use kafka_protocol::protocol::StrBytes;
+use runtime::backoff::Backoff;
+
+use super::cluster::Anyone;
+use super::error::{self, ProduceError, Verdict};
+use super::link::{GROUP, Link, Refusal, TRANSACTION};
+use super::offsets::Offsets;
+use super::shared::Shared;
+use super::state::{Identity, State, Step};
+use super::{Settings, Transactions};
+use crate::broker::Api;
+
+/// A transaction is ended within milliseconds.
+const SOON: Backoff = Backoff {
+    initial: Duration::from_millis(1),
+    max: Duration::from_millis(20),
+};
+
+/// A coordinator is elsewhere, not ready, or away.
+const LATER: Backoff = Backoff {
+    initial: Duration::from_millis(20),
+    max: Duration::from_millis(500),
+};
+
+/// The newest versions in which this side says what belongs to a transaction: the older protocol of KIP-890.
+const START: i16 = 4;
+const ADD: i16 = 3;
+const ADD_OFFSETS: i16 = 3;
+const COMMIT_OFFSETS: i16 = 3;
+const END: i16 = 3;
+
+/// Takes one step after the other, as long as there are any.
+pub(super) async fn follow(shared: Arc<Shared>) {
+    let mut changed = shared.changed.subscribe();
+    let mut talks = Talks {
+        anyone: Anyone::default(),
+        transaction: Link::new(TRANSACTION),
+        group: Link::new(GROUP),
+        shared,
+    };
+    loop {
+        changed.mark_unchanged();
+        let next = |state: &State| Some((state.session(), state.step()?));
+        match talks.shared.look(next) {
+            Some((session, step)) => talks.take(session, &step).await,
+            // The sender lives as long as `shared`.
+            None => drop(changed.changed().await),
+        }
+    }
+}
+
+struct Talks {
+    shared: Arc<Shared>,
+    anyone: Anyone,
+    transaction: Link,
+    group: Link,
+}
+
+impl Talks {
+    /// Tries until it is done, refused, or another session has begun.
+    async fn take(&mut self, session: u64, step: &Step) {
+        let mut attempts = 0;
+        loop {
+            let (backoff, trouble) = match self.attempt(session, step).await {
+                Ok(()) => return,
+                Err(Refusal::Final(request, number)) => {
+                    let code = error::code(number);
+                    self.shared.refused(request, number);
+                    self.shared.change_in(session, |state| {
+                        state.fail(ProduceError::Refused { request, code });
+                    });
+                    return;
+                }
+                // Another beginning does no harm, and ends what this one may have begun.
+                Err(Refusal::Lost(_, trouble)) if *step == Step::Start => (LATER, trouble),
+                // Heard late it would be taken for one of the next transaction, which has the same producer id.
+                Err(Refusal::Lost(request, reason)) => {
+                    self.shared.change_in(session, |state| {
+                        state.fail(ProduceError::Lost { request, reason });
+                    });
+                    return;
+                }
+                Err(Refusal::Soon(trouble)) => (SOON, trouble),
+                Err(Refusal::Later(trouble)) => (LATER, trouble),
+            };
+            tracing::debug!(attempts, trouble, "a coordinator is asked again");
+            self.shared.change_in(session, |state| state.note(trouble));
+            if self.shared.look(State::session) != session {
+                return;
+            }
+            tokio::time::sleep(backoff.delay(attempts, rand::random())).await;
+            attempts += 1;
+        }
+    }
+
+    async fn attempt(&mut self, session: u64, step: &Step) -> Result<(), Refusal> {
+        match step {
+            Step::Start => {
+                let identity = self.start().await?;
+                self.shared.works();
+                self.shared.change_in(session, |state| state.started(identity));
+            }
+            Step::Add(identity, partitions) => {
+                self.add(*identity, partitions).await?;
+                self.shared.change_in(session, |state| state.added(partitions));
+            }
+            Step::Offsets(identity, offsets) => {
+                self.commit_offsets(*identity, offsets).await?;
+                self.shared.change_in(session, State::offsets_taken);
+            }
+            Step::End(identity) => {
+                self.end(*identity).await?;
+                self.shared.works();
+                self.shared.change_in(session, State::committed);
+            }
+        }
+        Ok(())
+    }
+
+    async fn start(&mut self) -> Result<Identity, Refusal> {
+        let shared = &self.shared;
+        let request = InitProducerIdRequest::default()
+            .with_transactional_id(None)
+            // None yet, or one that is not used any more.
+            .with_producer_id(ProducerId(-1))
+            .with_producer_epoch(-1);
+        let answer = match &shared.settings.transactions {
+            None => {
+                let asked = self.anyone.ask(shared, &request, START).await;
+                asked.map_err(Refusal::Later)?
+            }
+            Some(transactions) => {
+                let request = request
+                    .with_transactional_id(Some(transactions.id()))
+                    .with_transaction_timeout_ms(transactions.timeout.as_millis() as i32);
+                self.transaction
+                    .ask(&mut self.anyone, shared, &transactions.id, &request, START)
+                    .await?
+            }
+        };
+        self.judge::<InitProducerIdRequest>(answer.error_code)?;
+        Ok(Identity {
+            id: answer.producer_id.0,
+            epoch: answer.producer_epoch,
+        })
+    }
+
+    async fn add(&mut self, identity: Identity, partitions: &[usize]) -> Result<(), Refusal> {
+        let shared = &self.shared;
+        let (key, id) = transactional_id(&shared.settings);
+        let topic = AddPartitionsToTxnTopic::default()
+            .with_name(topic_name(&shared.settings.topic))
+            .with_partitions(partitions.iter().map(|partition| *partition as i32).collect());
+        let request = AddPartitionsToTxnRequest::default()
+            .with_v3_and_below_transactional_id(id)
+            .with_v3_and_below_producer_id(ProducerId(identity.id))
+            .with_v3_and_below_producer_epoch(identity.epoch)
+            .with_v3_and_below_topics(vec![topic]);
+        let answer = self
+            .transaction
+            .ask(&mut self.anyone, shared, &key, &request, ADD)
+            .await?;
+        let numbers = answer
+            .results_by_topic_v3_and_below
+            .iter()
+            .flat_map(|topic| &topic.results_by_partition)
+            .map(|partition| partition.partition_error_code);
+        self.judge_all::<AddPartitionsToTxnRequest>(numbers)
+    }
+
+    async fn commit_offsets(&mut self, identity: Identity, offsets: &Offsets) -> Result<(), Refusal> {
+        let shared = &self.shared;
+        let (key, id) = transactional_id(&shared.settings);
+        let group = GroupId(StrBytes::from_string(offsets.member.group.clone()));
+        let request = AddOffsetsToTxnRequest::default()
+            .with_transactional_id(id.clone())
+            .with_producer_id(ProducerId(identity.id))
+            .with_producer_epoch(identity.epoch)
+            .with_group_id(group.clone());
+        let answer = self
+            .transaction
+            .ask(&mut self.anyone, shared, &key, &request, ADD_OFFSETS)
+            .await?;
+        self.judge::<AddOffsetsToTxnRequest>(answer.error_code)?;
+
+        let offset = |(partition, offset, metadata): &(i32, i64, String)| {
+            TxnOffsetCommitRequestPartition::default()
+                .with_partition_index(*partition)
+                .with_committed_offset(*offset)
+                .with_committed_metadata(Some(StrBytes::from_string(metadata.clone())))
+        };
+        let topic = TxnOffsetCommitRequestTopic::default()
+            .with_name(topic_name(&offsets.topic))
+            .with_partitions(offsets.offsets.iter().map(offset).collect());
+        let member = &offsets.member;
+        let request = TxnOffsetCommitRequest::default()
+            .with_transactional_id(id)
+            .with_group_id(group)
+            .with_producer_id(ProducerId(identity.id))
+            .with_producer_epoch(identity.epoch)
+            .with_generation_id(member.generation)
+            .with_member_id(StrBytes::from_string(member.member_id.clone()))
+            .with_group_instance_id(member.instance_id.clone().map(StrBytes::from_string))
+            .with_topics(vec![topic]);
+        let answer = self
+            .group
+            .ask(
+                &mut self.anyone,
+                &self.shared,
+                &member.group,
+                &request,
+                COMMIT_OFFSETS,
+            )
+            .await?;
+        let numbers = answer
+            .topics
+            .iter()
+            .flat_map(|topic| &topic.partitions)
+            .map(|partition| partition.error_code);
+        self.judge_all::<TxnOffsetCommitRequest>(numbers)
+    }
+
+    async fn end(&mut self, identity: Identity) -> Result<(), Refusal> {
+        let shared = &self.shared;
+        let (key, id) = transactional_id(&shared.settings);
+        let request = EndTxnRequest::default()
+            .with_transactional_id(id)
+            .with_producer_id(ProducerId(identity.id))
+            .with_producer_epoch(identity.epoch)
+            .with_committed(true);
+        let answer = self
+            .transaction
+            .ask(&mut self.anyone, shared, &key, &request, END)
+            .await?;
+        self.judge::<EndTxnRequest>(answer.error_code)
+    }
+
+    fn judge<A: Api>(&mut self, number: i16) -> Result<(), Refusal> {
+        self.judge_all::<A>(std::iter::once(number))
+    }
+
+    /// Of several answers to one request the worst.
+    fn judge_all<A: Api>(&mut self, numbers: impl Iterator<Item = i16>) -> Result<(), Refusal> {
+        let rated = numbers.map(|number| (Verdict::of(number), number));
+        let Some((verdict, number)) = rated.max_by_key(|(verdict, _)| *verdict) else {
+            return Ok(());
+        };
+        let trouble = || format!("{}: {}", A::NAME, error::code(number));
+        match verdict {
+            Verdict::Done => Ok(()),
+            Verdict::Wait => Err(Refusal::Soon(trouble())),
+            Verdict::Again => {
+                // Whoever was responsible may not be any more.
+                self.transaction.forget();
+                self.group.forget();
+                Err(Refusal::Later(trouble()))
+            }
+            Verdict::Final => Err(Refusal::Final(A::NAME, number)),
+        }
+    }
+}
+
+/// Steps other than the first are taken in transactions only.
+fn transactional_id(settings: &Settings) -> (String, TransactionalId) {
+    let id = settings.transactions.as_ref().map_or("", |known| &known.id);
+    (
+        id.to_owned(),
+        settings
+            .transactions
+            .as_ref()
+            .map(Transactions::id)
+            .unwrap_or_default(),
+    )
+}
+
+fn topic_name(topic: &str) -> TopicName {
+    TopicName(StrBytes::from_string(topic.to_owned()))
+}
