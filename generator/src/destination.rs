@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use api::{Generator, Pipeline};
 use kafka::admin::AdminError;
-use kafka::client::{ClientError, client_config};
+use kafka::client::ClientError;
 use runtime::secrets::Secrets;
 
 use crate::music::Music;
@@ -93,8 +93,7 @@ impl Choice {
                 Destination::Lines(Arc::new(Mutex::new(create(path)?)), path.display().to_string())
             }
             Self::Kafka => {
-                let client = client_config(&pipeline.kafka, secrets, "streampipeline-generator")?;
-                let target = KafkaTarget::new(pipeline, generator, music, client, replica);
+                let target = KafkaTarget::new(pipeline, generator, music, secrets, replica)?;
                 target.ensure_topics(pipeline).await?;
                 Destination::Transactional(target)
             }

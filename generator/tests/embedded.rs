@@ -21,6 +21,7 @@ use generator::progress::Progress;
 use generator::run::{CATCH_UP, Context, run};
 use rdkafka::mocking::MockCluster;
 use runtime::health::Health;
+use runtime::secrets::Secrets;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -40,9 +41,10 @@ async fn every_record_is_numbered() {
         &scene.pipeline(),
         &generator,
         &music,
-        scene.client(),
+        &Secrets::from_environment(None),
         &Replica::Passing("embedded".to_owned()),
-    );
+    )
+    .unwrap();
     let progress = Arc::new(Progress::new(music.shards().count(), 2));
     let (_open, hold) = watch::channel(false);
     let context = Context {

@@ -137,7 +137,7 @@ impl Generator {
             return Ok(None);
         };
         let replica = Replica::Passing(format!("up-{}", std::process::id()));
-        let target = KafkaTarget::new(pipeline, &generator, &music, stage.client.clone(), &replica);
+        let target = KafkaTarget::new(pipeline, &generator, &music, &stage.secrets, &replica)?;
         let destination = if stage.broker.is_some() {
             Destination::Idempotent(target)
         } else {

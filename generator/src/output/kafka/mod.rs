@@ -1,6 +1,5 @@
 //! Events to a Kafka topic: exactly once in a real cluster, at least idempotently in the embedded broker.
 
-mod access;
 mod group;
 mod idempotent;
 mod sender;
@@ -14,17 +13,21 @@ use std::time::Duration;
 use ::kafka::admin::{AdminError, TopicPlan, ensure_topics};
 use ::kafka::broker::{Access, AccessError};
 use ::kafka::checkpoint::CheckpointError;
+use ::kafka::client::{ClientError, client_config};
 use ::kafka::group::GroupError;
 use ::kafka::produce::ProduceError;
 use api::{Generator, Kafka, Pipeline};
 use rdkafka::ClientConfig;
 use rdkafka::error::RDKafkaErrorCode;
+use runtime::secrets::Secrets;
 
 use crate::music::Music;
 
 pub use idempotent::Idempotent;
 pub use transactional::Transactional;
 
+/// What brokers know the generator's connections by.
+const CLIENT_ID: &str = "streampipeline-generator";
 /// Events a second from which on batches fill by themselves.
 pub(crate) const BUSY: f64 = 50_000.0;
 const TOPICS_TIMEOUT: Duration = Duration::from_mins(1);
@@ -43,8 +46,10 @@ pub enum Replica {
 /// Where a Kafka output writes, and as whom.
 #[derive(Debug, Clone)]
 pub struct KafkaTarget {
+    /// For topics; records and the group have connections of their own.
     client: ClientConfig,
     kafka: Kafka,
+    secrets: Secrets,
     /// Topic of the events.
     topic: Arc<str>,
     /// Topic with a partition for each shard.
@@ -62,15 +67,14 @@ pub struct KafkaTarget {
 }
 
 impl KafkaTarget {
-    /// `client` has brokers and access.
-    #[must_use]
+    /// Where the manifest says, with the access that `secrets` give.
     pub fn new(
         pipeline: &Pipeline,
         generator: &Generator,
         music: &Music,
-        client: ClientConfig,
+        secrets: &Secrets,
         replica: &Replica,
-    ) -> Self {
+    ) -> Result<Self, ClientError> {
         let group = pipeline.generator_group();
         let transactional_id = match replica {
             Replica::Stable(name) => format!("{group}-{name}"),
@@ -81,9 +85,10 @@ impl KafkaTarget {
                 format!("{group}-{name}-{started:x}-{:x}", std::process::id())
             }
         };
-        Self {
-            client,
+        Ok(Self {
+            client: client_config(&pipeline.kafka, secrets, CLIENT_ID)?,
             kafka: pipeline.kafka.clone(),
+            secrets: secrets.clone(),
             topic: generator.topic.as_str().into(),
             shards_topic: pipeline.generator_shards_topic().into(),
             transactional_id,
@@ -92,7 +97,7 @@ impl KafkaTarget {
             fingerprint: music.fingerprint(),
             shards: music.shards().count(),
             busy: false,
-        }
+        })
     }
 
     /// A thread is to Kafka what a replica is. `busy`: it will send [`BUSY`] events a second or more.
@@ -106,7 +111,7 @@ impl KafkaTarget {
 
     /// The way in, for one client.
     fn access(&self) -> Result<Access, KafkaOutputError> {
-        access::access(&self.kafka, &self.client).map_err(KafkaOutputError::Access)
+        Access::new(&self.kafka, &self.secrets, CLIENT_ID).map_err(KafkaOutputError::Access)
     }
 
     /// Creates the topic of the events and the topic of the shards, where they are missing.

@@ -14,7 +14,6 @@ use generator::output::kafka::{KafkaTarget, Replica};
 use generator::progress::Progress;
 use generator::run::{CATCH_UP, Context};
 use generator::stream::EventStream;
-use kafka::client::client_config;
 use runtime::secrets::Secrets;
 use sqlx::{Connection, PgConnection};
 use testbed::{Kafka, Postgres, Process, eventually};
@@ -170,16 +169,10 @@ spec:
 
     fn target(&self, pipeline: &Pipeline) -> KafkaTarget {
         let secrets = Secrets::from_environment(Some(self.secrets()));
-        let client = client_config(&pipeline.kafka, &secrets, "generator").unwrap();
         let generator = pipeline.generator.as_ref().unwrap();
         let replica = Replica::Passing("test".to_owned());
-        KafkaTarget::new(
-            pipeline,
-            generator,
-            &Music::load(generator).unwrap(),
-            client,
-            &replica,
-        )
+        let music = Music::load(generator).unwrap();
+        KafkaTarget::new(pipeline, generator, &music, &secrets, &replica).unwrap()
     }
 
     /// Produces the stream's events up to `count` in all, as fast as Kafka takes them, in transactions.
