@@ -17,9 +17,8 @@ use crate::state::Fingerprint;
 /// What a record costs in memory besides its bytes.
 const RECORD_OVERHEAD: usize = 80;
 
-/// What waits for no company waits no longer than this: the first batch of a partition, for people wait for the first
-/// rows to see that it works; and what is left of a backlog, for it is late already.
-pub(super) const SHORT_WAIT: Duration = Duration::from_millis(50);
+/// The first batch of a partition waits no longer than this: people wait for the first rows, to see that it works.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
 
 /// A batch of so many records is large.
 const FULL: usize = 10_000;
@@ -227,8 +226,11 @@ impl Assigned {
 
     /// When the batch that is being filled must be closed.
     pub(super) fn due(&self, limits: &BatchLimits) -> Option<Instant> {
-        let wait = if self.stored.is_none() || (self.backlog && !self.more) {
-            limits.max_wait.min(SHORT_WAIT)
+        let wait = if self.backlog && !self.more {
+            // What is left of a backlog is late already.
+            Duration::ZERO
+        } else if self.stored.is_none() {
+            limits.max_wait.min(FIRST_WAIT)
         } else {
             limits.max_wait
         };

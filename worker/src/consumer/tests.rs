@@ -8,7 +8,7 @@ use api::{Batch as BatchLimits, Partition};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::assigned::{Assigned, Input, Phase, SHORT_WAIT};
+use super::assigned::{Assigned, Input, Phase};
 use super::assignment::Assignment;
 use crate::records::Record;
 
@@ -71,8 +71,8 @@ async fn records_wait_for_company_unless_they_are_late_already() {
     assert_eq!(batch(&mut input), Some(100));
     // Its end: what is left of it waits no longer.
     read(&mut assigned, 113..133, 133, now);
-    assert_eq!(due(&assigned), Some(SHORT_WAIT));
-    assigned.dispatch(now + SHORT_WAIT, &LIMITS, false);
+    assert_eq!(due(&assigned), Some(Duration::ZERO));
+    assigned.dispatch(now, &LIMITS, false);
     assert_eq!(batch(&mut input), Some(30));
     // Then all is as it was.
     read(&mut assigned, 133..134, 134, now);

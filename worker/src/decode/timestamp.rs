@@ -22,21 +22,22 @@ pub(super) fn from_number(format: TimestampFormat, number: i64) -> Option<i64> {
 
 /// `2026-11-21T05:48:21[.123456][Z]`, which is nearly every timestamp there is, without the general parser.
 pub(super) fn common_form(text: &[u8]) -> Option<i64> {
-    let (date_time, rest) = text.split_at_checked(19)?;
-    let digit = |at: usize| -> Option<i64> {
-        let digit = date_time.get(at)?.wrapping_sub(b'0');
-        (digit < 10).then_some(i64::from(digit))
-    };
-    let two = |at: usize| Some(digit(at)? * 10 + digit(at + 1)?);
-    let separators = [(4, b"--"), (7, b"--"), (10, b"T "), (13, b"::"), (16, b"::")];
-    if !separators
-        .iter()
-        .all(|(at, allowed)| date_time.get(*at).is_some_and(|byte| allowed.contains(byte)))
-    {
+    let (date_time, rest) = text.split_first_chunk()?;
+    #[rustfmt::skip]
+    let &[
+        y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T' | b' ',
+        h1, h2, b':', n1, n2, b':', s1, s2,
+    ] = date_time
+    else {
         return None;
-    }
-    let year = two(0)? * 100 + two(2)?;
-    let (month, day, hour, minute, second) = (two(5)?, two(8)?, two(11)?, two(14)?, two(17)?);
+    };
+    let two = |tens: u8, ones: u8| -> Option<i64> {
+        let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+        (tens < 10 && ones < 10).then_some(i64::from(tens * 10 + ones))
+    };
+    let year = two(y1, y2)? * 100 + two(y3, y4)?;
+    let (month, day) = (two(m1, m2)?, two(d1, d2)?);
+    let (hour, minute, second) = (two(h1, h2)?, two(n1, n2)?, two(s1, s2)?);
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let month_length = match month {
         2 => 28 + i64::from(leap),
