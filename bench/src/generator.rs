@@ -5,7 +5,7 @@ use std::process::Output;
 use crate::ROUNDS;
 use crate::baselines::Ours;
 use crate::error::{BenchError, io};
-use crate::measure::{Row, median, rate};
+use crate::measure::{Row, median, median_ratio, rate};
 use crate::servers::{Servers, usage};
 
 const PROGRAM: &str = "streampipeline-generator";
@@ -82,13 +82,14 @@ pub(crate) async fn to_kafka(servers: &Servers, figures: &mut Ours) -> Result<Ve
         ours.push(events_a_second(&servers.run(PROGRAM, &manifest, &arguments)?)?);
         theirs.push(perf_test(servers, EVENTS, values).await?);
     }
+    let ratio = median_ratio(&ours, &theirs);
     let (ours, theirs) = (median(ours), median(theirs));
     figures.produced = ours;
     Ok(vec![Row {
         what: "generator to Kafka, in transactions".to_owned(),
         figure: rate(ours),
         baseline: format!("kafka-producer-perf-test: {}", rate(theirs)),
-        ratio: Some(ours / theirs),
+        ratio: Some(ratio),
         goal: "≥ 0.9".to_owned(),
     }])
 }

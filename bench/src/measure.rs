@@ -23,6 +23,17 @@ pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+/// The middle one of the rounds' ratios: the two figures of a round were measured one after the other, when the machine
+/// was as busy with other things.
+pub(crate) fn median_ratio(ours: &[f64], theirs: &[f64]) -> f64 {
+    median(
+        ours.iter()
+            .zip(theirs)
+            .map(|(ours, theirs)| ours / theirs)
+            .collect(),
+    )
+}
+
 /// A count a second, readable: `512 k/s`.
 pub(crate) fn rate(a_second: f64) -> String {
     if a_second >= 1e6 {
