@@ -15,8 +15,8 @@ use crate::sink::layout::Layout;
 use crate::sink::sql::quote_list;
 use crate::sink::{Advance, DeadLetter, Lease, SinkError, SinkErrorKind};
 
-/// Bytes of rows that are sent at once.
-const CHUNK: usize = 256 * 1024;
+/// Bytes of rows that are sent at once: what the server reads at once, too, and its processor keeps near.
+const CHUNK: usize = 64 * 1024;
 
 /// One batch's transaction. Dropping it closes its connection, and the server rolls it back.
 #[derive(Debug)]
