@@ -4,13 +4,17 @@
 //! The programs measured are the release binaries next to this one; the servers are the test bed's, with
 //! PostgreSQL's `fsync` on and Kafka's JVM as users run it.
 //!
-//! `bench` measures everything but what needs Python; `bench generator worker start python spark` names parts. The
+//! `bench` measures everything but what needs Python; `bench generator worker start operator python spark` names parts. The
 //! baselines `python` and `spark` install their packages once.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod baselines;
 mod error;
 mod generator;
 mod measure;
+mod operator;
+mod scrape;
 mod servers;
 mod worker;
 
@@ -43,7 +47,8 @@ async fn run() -> Result<Vec<Row>, BenchError> {
     let named = |name: &str| parts.iter().any(|part| part == name);
     // The baselines are compared with figures of the same run.
     let wanted = |name: &str| {
-        parts.is_empty() || named(name) || (name != "start" && (named("python") || named("spark")))
+        let compared = matches!(name, "generator" | "worker") && (named("python") || named("spark"));
+        parts.is_empty() || named(name) || compared
     };
     let servers = Servers::start().await?;
     let mut rows = Vec::new();
@@ -58,6 +63,9 @@ async fn run() -> Result<Vec<Row>, BenchError> {
     }
     if wanted("start") {
         rows.extend(worker::cold_start(&servers).await?);
+    }
+    if wanted("operator") {
+        rows.extend(operator::thousand(&servers).await?);
     }
     if named("python") {
         rows.extend(baselines::python(&servers, ours).await?);

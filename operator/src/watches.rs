@@ -161,7 +161,7 @@ pub(crate) fn pod_monitors(
     stream::once(waiting).flatten().boxed()
 }
 
-async fn has_pod_monitors(client: &Client) -> bool {
+pub(crate) async fn has_pod_monitors(client: &Client) -> bool {
     let found = client.list_api_group_resources("monitoring.coreos.com/v1").await;
     found.is_ok_and(|found| {
         found

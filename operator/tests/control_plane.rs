@@ -20,10 +20,12 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
+use operator::access::Cluster;
 use operator::build::Defaults;
 use operator::controller::{self, Settings};
 use operator::kafka::LinksConfig;
 use operator::metrics::Metrics;
+use operator::plan::{self, Change, Planned};
 use operator::rbac::{self, RuleScope};
 use runtime::health::Health;
 use serde_json::{Value, json};
@@ -46,6 +48,26 @@ spec:
       served: true
       storage: true
       schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+";
+/// The operator that this test is, as it would be seen in a cluster.
+const OPERATOR: &str = r"
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: operator
+  namespace: NAMESPACE
+  labels: {app.kubernetes.io/part-of: streampipeline, app.kubernetes.io/component: operator}
+spec:
+  selector: {matchLabels: {app: operator}}
+  template:
+    metadata: {labels: {app: operator}}
+    spec:
+      securityContext: {runAsNonRoot: true, runAsUser: 1, seccompProfile: {type: RuntimeDefault}}
+      containers:
+        - name: operator
+          image: streampipeline:test
+          args: [run, --image=streampipeline:test, --image-pull-policy=Never, --namespace=NAMESPACE]
+          securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
 ";
 const MUSIC: &str = include_str!("../../deploy/pipelines/music.yaml");
 
@@ -174,6 +196,35 @@ impl Scene {
         )
     }
 
+    /// Makes the operator's Deployment, by which a plan knows its settings. Nothing runs in its pod.
+    async fn show_operator(&self) {
+        let deployment = OPERATOR.replace("NAMESPACE", &self.namespace);
+        self.plane.apply(&deployment).await.unwrap();
+        self.kubectl("wait deployment/operator --for=condition=Available --timeout=60s")
+            .await;
+    }
+
+    /// What `plan --cluster` would have changed about a manifest.
+    async fn planned(&self, manifest: &str) -> Vec<Planned> {
+        let cluster = Cluster {
+            client: self.client.clone(),
+            url: String::new(),
+            namespace: self.namespace.clone(),
+        };
+        let resource = api::parse(manifest).unwrap();
+        let plan = Box::pin(plan::plan(&cluster, resource, &self.namespace));
+        let plan = plan.await.unwrap();
+        assert_eq!(plan.problems, Vec::<String>::new());
+        assert_eq!(plan.operator, Some(format!("{}/operator", self.namespace)));
+        for topic in &plan.topics {
+            assert_eq!(topic.seen, Some(topic.partitions), "{}", topic.name);
+        }
+        let changes = plan.objects.into_iter();
+        changes
+            .filter(|object| object.change != Change::Unchanged)
+            .collect()
+    }
+
     async fn until(&self, kind: &str, expected: &str) {
         eventually(MOMENT, async || {
             (self.condition(kind).await == expected).then_some(())
@@ -271,6 +322,10 @@ async fn a_pipeline_lives_on_a_real_api_server() {
         "it was looked at"
     );
 
+    // What it has done is what a plan says that it would do.
+    scene.show_operator().await;
+    assert_eq!(scene.planned(MUSIC).await, []);
+
     let monitor = scene.object("podmonitor", "music").await;
     assert_eq!(monitor["spec"]["podMetricsEndpoints"][0]["port"], "http");
     let events = scene
@@ -323,6 +378,8 @@ async fn a_pipeline_lives_on_a_real_api_server() {
         generation(&scene.object("deployment", "music-worker").await),
         worker
     );
+    // The number of workers came by /scale, and stays.
+    assert_eq!(scene.planned(&MUSIC.replace("rate: 1000", "rate: 50")).await, []);
 
     // Deleted: everything that it owns goes, by the API server's own collector.
     scene.kubectl("delete streampipeline music --wait=true").await;

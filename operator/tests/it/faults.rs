@@ -11,8 +11,9 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::support::api_server::Fault;
-use crate::support::{World, assert_same, key, pipeline, play};
+use memory_apiserver::{Fault, merge, play};
+
+use crate::support::{World, assert_same, key, pipeline};
 
 /// Minutes, so that nothing that is due in a minute is missed.
 async fn minutes(number: u64) {
@@ -405,7 +406,7 @@ const EDITS: [(&str, &str); 14] = [
 
 fn edited(edit: &str) -> Value {
     let mut manifest = pipeline("music");
-    crate::support::store::merge(&mut manifest["spec"], &serde_json::from_str(edit).unwrap());
+    merge(&mut manifest["spec"], &serde_json::from_str(edit).unwrap());
     manifest
 }
 

@@ -6,8 +6,9 @@ use operator::leader::{LeaderConfig, Leadership, lead};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use memory_apiserver::Key;
+
 use crate::support::World;
-use crate::support::store::Key;
 
 fn config(identity: &str) -> LeaderConfig {
     LeaderConfig {
@@ -28,7 +29,7 @@ fn lease() -> Key {
 }
 
 async fn leads(world: &World, identity: &str) -> Leadership {
-    let (client, config, shutdown) = (world.api.client(), config(identity), CancellationToken::new());
+    let (client, config, shutdown) = (world.client(), config(identity), CancellationToken::new());
     let won = lead(&client, &config, &shutdown);
     tokio::time::timeout(Duration::from_mins(5), won)
         .await
@@ -41,7 +42,7 @@ async fn leads(world: &World, identity: &str) -> Leadership {
 async fn the_next_leads_when_the_first_has_let_go() {
     let world = World::new();
     let first = leads(&world, "first").await;
-    let client = world.api.client();
+    let client = world.client();
     let waiting =
         tokio::spawn(async move { lead(&client, &config("second"), &CancellationToken::new()).await });
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -93,9 +94,7 @@ async fn who_is_stopped_while_waiting_does_not_lead() {
     let _first = leads(&world, "first").await;
     let shutdown = CancellationToken::new();
     shutdown.cancel();
-    let second = lead(&world.api.client(), &config("second"), &shutdown)
-        .await
-        .unwrap();
+    let second = lead(&world.client(), &config("second"), &shutdown).await.unwrap();
     assert!(second.is_none());
     assert_eq!(
         world.api.lock().store.get(&lease()).unwrap()["spec"]["holderIdentity"],

@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use crate::support::{World, assert_same, key, pipeline, play};
+use memory_apiserver::{Key, play};
+
+use crate::support::{World, assert_same, generator_ends, key, pipeline};
 
 #[tokio::test(start_paused = true)]
 async fn a_manifest_becomes_a_running_pipeline_and_then_nothing_is_written() {
@@ -129,7 +131,7 @@ async fn what_is_missing_is_named_and_found_by_itself() {
         let of = |objects: &std::collections::BTreeMap<_, _>| {
             objects
                 .iter()
-                .filter(|(key, _): &(&crate::support::store::Key, _)| key.1 == plural)
+                .filter(|(key, _): &(&Key, _)| key.1 == plural)
                 .map(|(_, object)| object)
                 .cloned()
                 .collect::<Vec<serde_json::Value>>()
@@ -510,7 +512,7 @@ async fn the_younger_of_two_with_one_name_at_one_kafka_waits() {
 /// A Deployment starts a program that has ended again and again: one whose limit is reached rests instead.
 #[tokio::test(start_paused = true)]
 async fn a_generator_at_its_limit_rests_until_there_is_something_else_to_produce() {
-    let mut world = World::playing(play::generator_ends);
+    let mut world = World::playing(generator_ends);
     world.start();
     let mut limited = pipeline("music");
     limited["spec"]["generator"]["limit"] = json!({"count": 1000});

@@ -1,9 +1,7 @@
 //! A cluster in memory with the real controller in it.
 
-pub(crate) mod api_server;
 pub(crate) mod kafka;
-pub(crate) mod play;
-pub(crate) mod store;
+mod play;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +9,8 @@ use std::time::Duration;
 
 use api::crd::PullPolicy;
 use k8s_openapi::jiff::Timestamp;
+use kube::Client;
+use memory_apiserver::{ApiServer, Key, Store};
 use operator::build::Defaults;
 use operator::controller::{self, Settings};
 use operator::kafka::LinksConfig;
@@ -20,9 +20,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use api_server::ApiServer;
 use kafka::FakeKafka;
-use store::{Key, Store};
+pub(crate) use play::generator_ends;
 
 pub(crate) const NAMESPACE: &str = "streams";
 
@@ -75,7 +74,7 @@ pub(crate) fn pipeline(name: &str) -> Value {
 impl World {
     /// A cluster in which everything works, with the secret that pipelines name.
     pub(crate) fn new() -> Self {
-        Self::playing(play::well)
+        Self::playing(memory_apiserver::play::well)
     }
 
     pub(crate) fn playing(play: fn(&mut Store)) -> Self {
@@ -99,11 +98,15 @@ impl World {
         });
     }
 
+    pub(crate) fn client(&self) -> Client {
+        Client::new(self.api.clone(), NAMESPACE)
+    }
+
     pub(crate) fn settings(&self) -> Settings {
         let began = self.began;
         let first: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         Settings {
-            client: self.api.client(),
+            client: self.client(),
             kafka: Arc::new(self.kafka.clone()),
             links: LinksConfig {
                 // What Kafka tells has no part in most tests; but it must not get old.

@@ -1,11 +1,14 @@
-//! The objects of the in-memory API server: versions, server-side apply, deletion, and the log that watches read.
+//! The objects: versions, server-side apply, deletion, and the log that watches read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde_json::{Map, Value, json};
 
 /// Group, plural, namespace, name.
-pub(crate) type Key = (String, String, String, String);
+pub type Key = (String, String, String, String);
+
+/// Changes that are kept for watches; who asks for older ones has to list anew.
+const KEPT: usize = 4096;
 
 /// A change, for watches.
 #[derive(Debug, Clone)]
@@ -18,24 +21,40 @@ pub(crate) struct Change {
 
 /// An answer that is no success: code, reason and message.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Refused(pub(crate) u16, pub(crate) &'static str, pub(crate) String);
+pub struct Refused(
+    /// HTTP's code.
+    pub u16,
+    /// One word.
+    pub &'static str,
+    /// What is wrong.
+    pub String,
+);
 
+/// All objects.
 #[derive(Default)]
-pub(crate) struct Store {
-    pub(crate) objects: BTreeMap<Key, Value>,
+pub struct Store {
+    /// As they are.
+    pub objects: BTreeMap<Key, Value>,
     pub(crate) log: Vec<Change>,
-    pub(crate) version: u64,
+    /// Of the last change.
+    pub version: u64,
     /// Watches from before this version are told that they are too old.
     pub(crate) oldest: u64,
+    /// Controllers have looked at all changes up to this version.
+    pub(crate) played: u64,
+    /// Uids of what is there.
+    pub(crate) living: HashSet<String>,
     uids: u64,
     /// What each manager applied last.
     applied: BTreeMap<(Key, String, bool), Value>,
-    /// Creations and deletions, by kind.
-    pub(crate) created: BTreeMap<Key, u32>,
-    pub(crate) deleted: BTreeMap<Key, u32>,
+    /// How often each was created.
+    pub created: BTreeMap<Key, u32>,
+    /// How often each was deleted.
+    pub deleted: BTreeMap<Key, u32>,
 }
 
-pub(crate) fn merge(target: &mut Value, patch: &Value) {
+/// Puts a merge patch into `target`.
+pub fn merge(target: &mut Value, patch: &Value) {
     match (target, patch) {
         (Value::Object(target), Value::Object(patch)) => {
             for (name, value) in patch {
@@ -80,11 +99,14 @@ fn remove_dropped(target: &mut Value, old: &Value, new: &Value) {
 }
 
 impl Store {
-    pub(crate) fn get(&self, key: &Key) -> Option<&Value> {
+    /// An object.
+    #[must_use]
+    pub fn get(&self, key: &Key) -> Option<&Value> {
         self.objects.get(key)
     }
 
-    pub(crate) fn create(&mut self, key: Key, mut object: Value) -> Result<Value, Refused> {
+    /// Makes an object that is not there.
+    pub fn create(&mut self, key: Key, mut object: Value) -> Result<Value, Refused> {
         if self.objects.contains_key(&key) {
             return Err(Refused(409, "AlreadyExists", format!("{} exists", key.3)));
         }
@@ -94,7 +116,9 @@ impl Store {
         if !key.2.is_empty() {
             object["metadata"]["namespace"] = json!(key.2);
         }
-        object["metadata"]["uid"] = json!(format!("uid-{}", self.uids));
+        let uid = format!("uid-{}", self.uids);
+        object["metadata"]["uid"] = json!(uid);
+        self.living.insert(uid);
         object["metadata"]["generation"] = json!(1);
         // As old as it is high: enough for an order.
         let second = self.uids % 60;
@@ -107,7 +131,7 @@ impl Store {
     }
 
     /// Stores `object` if it differs from what is there.
-    pub(crate) fn put(&mut self, key: Key, mut object: Value) -> Value {
+    pub fn put(&mut self, key: Key, mut object: Value) -> Value {
         let before = self.objects.get(&key).cloned();
         if let Some(before) = &before {
             object["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"].clone();
@@ -136,6 +160,8 @@ impl Store {
         let gone = !object["metadata"]["deletionTimestamp"].is_null() && !finalizers;
         if gone {
             self.objects.remove(&key);
+            self.living
+                .remove(object["metadata"]["uid"].as_str().unwrap_or_default());
             self.applied.retain(|(other, _, _), _| *other != key);
             *self.deleted.entry(key.clone()).or_default() += 1;
         } else {
@@ -147,16 +173,20 @@ impl Store {
             before,
             after: (!gone).then(|| object.clone()),
         });
+        self.compact();
         object
     }
 
-    pub(crate) fn apply(
-        &mut self,
-        key: Key,
-        patch: &Value,
-        manager: &str,
-        status: bool,
-    ) -> Result<Value, Refused> {
+    fn compact(&mut self) {
+        if self.log.len() < 2 * KEPT {
+            return;
+        }
+        let old: Vec<Change> = self.log.drain(..KEPT).collect();
+        self.oldest = self.oldest.max(old.last().map_or(0, |change| change.version));
+    }
+
+    /// Server-side apply by `manager`.
+    pub fn apply(&mut self, key: Key, patch: &Value, manager: &str, status: bool) -> Result<Value, Refused> {
         let patch = without_nulls(patch);
         if let (Some(live), Some(uid)) = (self.objects.get(&key), patch["metadata"]["uid"].as_str())
             && live["metadata"]["uid"] != uid
@@ -209,7 +239,8 @@ impl Store {
         Ok(self.put(key, object))
     }
 
-    pub(crate) fn merge_patch(&mut self, key: Key, patch: &Value, status: bool) -> Result<Value, Refused> {
+    /// A merge patch.
+    pub fn merge_patch(&mut self, key: Key, patch: &Value, status: bool) -> Result<Value, Refused> {
         let Some(live) = self.objects.get(&key) else {
             return Err(Refused(404, "NotFound", format!("{} not found", key.3)));
         };
@@ -231,7 +262,8 @@ impl Store {
         Ok(self.put(key, object))
     }
 
-    pub(crate) fn delete(&mut self, key: &Key, uid: Option<&str>) -> Result<Value, Refused> {
+    /// Deletes an object, or marks it if it has finalizers.
+    pub fn delete(&mut self, key: &Key, uid: Option<&str>) -> Result<Value, Refused> {
         let Some(live) = self.objects.get(key) else {
             return Err(Refused(404, "NotFound", format!("{} not found", key.3)));
         };
@@ -245,20 +277,32 @@ impl Store {
         Ok(self.put(key.clone(), object))
     }
 
-    /// The objects as they were at a version.
-    pub(crate) fn at(&self, version: u64) -> BTreeMap<Key, Value> {
-        let mut objects = self.objects.clone();
-        for change in self
+    /// The objects that `wanted` names, as they were at a version.
+    pub(crate) fn at(&self, version: u64, wanted: impl Fn(&Key) -> bool) -> Vec<Value> {
+        let now = self.objects.iter().filter(|(key, _)| wanted(key));
+        if version >= self.version {
+            return now.map(|(_, object)| object.clone()).collect();
+        }
+        let mut objects: BTreeMap<&Key, &Value> = now.collect();
+        let later = self
             .log
             .iter()
             .rev()
-            .take_while(|change| change.version > version)
-        {
+            .take_while(|change| change.version > version);
+        for change in later.filter(|change| wanted(&change.key)) {
             match &change.before {
-                Some(before) => drop(objects.insert(change.key.clone(), before.clone())),
+                Some(before) => drop(objects.insert(&change.key, before)),
                 None => drop(objects.remove(&change.key)),
             }
         }
-        objects
+        objects.into_values().cloned().collect()
+    }
+
+    /// What has changed since a version, and whether anything went.
+    pub(crate) fn changed_since(&self, version: u64) -> (BTreeSet<Key>, bool) {
+        let first = self.log.partition_point(|change| change.version <= version);
+        let changes = self.log.get(first..).unwrap_or_default();
+        let gone = changes.iter().any(|change| change.after.is_none());
+        (changes.iter().map(|change| change.key.clone()).collect(), gone)
     }
 }

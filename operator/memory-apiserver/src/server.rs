@@ -1,5 +1,4 @@
-//! An API server in memory, as a service that a `kube::Client` talks to: get, list, watch, apply, patch, create and
-//! delete, with versions, conflicts, and faults between any two calls.
+//! Requests and their answers, watches, and faults.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -11,32 +10,41 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, stream};
 use http::{Request, Response};
 use http_body_util::{BodyExt, StreamBody};
-use kube::Client;
-use kube::client::Body;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-use super::store::{Change, Key, Refused, Store};
+use crate::store::{Change, Key, Refused, Store};
 
 /// One request.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Call {
-    pub(crate) verb: &'static str,
-    pub(crate) group: String,
-    pub(crate) resource: String,
-    pub(crate) subresource: Option<String>,
-    pub(crate) namespace: String,
-    pub(crate) name: String,
+pub struct Call {
+    /// As RBAC names it.
+    pub verb: &'static str,
+    /// The API group; empty for the core.
+    pub group: String,
+    /// The plural.
+    pub resource: String,
+    /// `status` and the like.
+    pub subresource: Option<String>,
+    /// Empty: all.
+    pub namespace: String,
+    /// Empty: not about one.
+    pub name: String,
 }
 
 impl Call {
-    pub(crate) fn writes(&self) -> bool {
+    /// Whether it writes something that matters: neither an event nor a lease.
+    #[must_use]
+    pub fn writes(&self) -> bool {
         matches!(self.verb, "patch" | "create" | "delete")
             && self.resource != "events"
             && self.resource != "leases"
     }
 
-    pub(crate) fn full_resource(&self) -> String {
+    /// The resource, with its subresource.
+    #[must_use]
+    pub fn full_resource(&self) -> String {
         match &self.subresource {
             Some(subresource) => format!("{}/{subresource}", self.resource),
             None => self.resource.clone(),
@@ -46,7 +54,7 @@ impl Call {
 
 /// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// Nothing special.
     None,
     /// It is answered with this code, and nothing is done.
@@ -61,23 +69,27 @@ pub(crate) enum Fault {
 
 type FaultFn = Box<dyn FnMut(&Call) -> Fault + Send>;
 
-pub(crate) struct Server {
-    pub(crate) store: Store,
-    pub(crate) calls: Vec<Call>,
+/// What a server is made of.
+pub struct Server {
+    /// The objects.
+    pub store: Store,
+    /// All requests so far.
+    pub calls: Vec<Call>,
     fault: FaultFn,
     /// After each change: what controllers of Kubernetes would do.
-    pub(crate) play: fn(&mut Store),
+    pub play: fn(&mut Store),
     /// Lists and watches show nothing after this version; of one resource, or of all.
-    pub(crate) frozen: Option<(u64, Option<&'static str>)>,
+    frozen: Option<(u64, Option<&'static str>)>,
     /// Watches that were begun before this end.
     epoch: u64,
     /// No request is answered but by 503.
-    pub(crate) away: bool,
+    pub away: bool,
 }
 
+/// The server; a cheap handle.
 #[derive(Clone)]
-pub(crate) struct ApiServer {
-    pub(crate) server: Arc<Mutex<Server>>,
+pub struct ApiServer {
+    server: Arc<Mutex<Server>>,
     changed: Arc<Notify>,
 }
 
@@ -91,23 +103,26 @@ impl Server {
     }
 }
 
-const GROUPS: &[(&str, &str)] = &[
-    ("configmaps", "ConfigMap"),
-    ("deployments", "Deployment"),
-    ("jobs", "Job"),
-    ("leases", "Lease"),
-    ("networkpolicies", "NetworkPolicy"),
-    ("poddisruptionbudgets", "PodDisruptionBudget"),
-    ("pods", "Pod"),
-    ("secrets", "Secret"),
-    ("serviceaccounts", "ServiceAccount"),
-    ("services", "Service"),
-    ("streampipelines", "StreamPipeline"),
-    ("events", "Event"),
+/// What there is, by plural.
+const RESOURCES: [&str; 12] = [
+    "configmaps",
+    "deployments",
+    "events",
+    "jobs",
+    "leases",
+    "networkpolicies",
+    "poddisruptionbudgets",
+    "pods",
+    "secrets",
+    "serviceaccounts",
+    "services",
+    "streampipelines",
 ];
 
 impl ApiServer {
-    pub(crate) fn new(play: fn(&mut Store)) -> Self {
+    /// An empty one; `play` is what controllers of Kubernetes do after each change.
+    #[must_use]
+    pub fn new(play: fn(&mut Store)) -> Self {
         Self {
             server: Arc::new(Mutex::new(Server {
                 store: Store::default(),
@@ -122,16 +137,18 @@ impl ApiServer {
         }
     }
 
-    pub(crate) fn client(&self) -> Client {
-        Client::new(self.clone(), "streams")
+    /// Serves HTTP, until it is dropped.
+    pub async fn serve(self, listener: TcpListener) -> std::io::Result<()> {
+        axum::serve(listener, axum::Router::new().fallback_service(self)).await
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Server> {
+    /// Its parts.
+    pub fn lock(&self) -> MutexGuard<'_, Server> {
         self.server.lock().unwrap()
     }
 
     /// Does something with the objects, as a user or a controller of Kubernetes would.
-    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Store) -> T) -> T {
+    pub fn change<T>(&self, change: impl FnOnce(&mut Store) -> T) -> T {
         let mut server = self.lock();
         let result = change(&mut server.store);
         let play = server.play;
@@ -141,12 +158,13 @@ impl ApiServer {
         result
     }
 
-    pub(crate) fn on_call(&self, fault: impl FnMut(&Call) -> Fault + Send + 'static) {
+    /// What happens to requests from now on.
+    pub fn on_call(&self, fault: impl FnMut(&Call) -> Fault + Send + 'static) {
         self.lock().fault = Box::new(fault);
     }
 
     /// Ends all watches; with `forget`, what they have missed is not told to them either.
-    pub(crate) fn break_watches(&self, forget: bool) {
+    pub fn break_watches(&self, forget: bool) {
         let mut server = self.lock();
         server.epoch += 1;
         if forget {
@@ -157,16 +175,21 @@ impl ApiServer {
     }
 
     /// Lists and watches show nothing that happens after `version`, until `thaw`; of one resource, or of all.
-    pub(crate) fn freeze(&self, version: u64, only: Option<&'static str>) {
+    pub fn freeze(&self, version: u64, only: Option<&'static str>) {
         self.lock().frozen = Some((version, only));
     }
 
-    pub(crate) fn thaw(&self) {
+    /// Lists and watches show everything again.
+    pub fn thaw(&self) {
         self.lock().frozen = None;
         self.changed.notify_waiters();
     }
 
-    async fn answer(self, request: Request<Body>) -> Response<StreamBody<Frames>> {
+    async fn answer<B>(self, request: Request<B>) -> Response<StreamBody<Frames>>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: std::fmt::Debug,
+    {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let query: Vec<(String, String)> = parts
@@ -247,12 +270,10 @@ impl ApiServer {
             "list" => {
                 let server = self.lock();
                 let version = server.shown(&call.resource).min(server.store.version);
-                let objects = server.store.at(version);
+                let objects = server.store.at(version, |other| concerns(call, other));
                 let selector = asked("labelSelector");
                 let items: Vec<Value> = objects
-                    .iter()
-                    .filter(|(other, _)| concerns(call, other))
-                    .map(|(_, object)| object.clone())
+                    .into_iter()
                     .filter(|object| selected(object, selector.as_deref()))
                     .collect();
                 Ok(json!({
@@ -287,7 +308,7 @@ impl ApiServer {
     ) -> Response<StreamBody<Frames>> {
         let epoch = self.lock().epoch;
         let state = (self.clone(), call.clone(), from, selector);
-        let lines = stream::unfold(state, move |(server, call, from, selector)| async move {
+        let lines = stream::unfold(state, move |(server, call, mut from, selector)| async move {
             loop {
                 let changed = Arc::clone(&server.changed);
                 let notified = changed.notified();
@@ -306,21 +327,15 @@ impl ApiServer {
                     let upto = locked.shown(&call.resource);
                     let log = &locked.store.log;
                     let next = log.partition_point(|change| change.version <= from);
-                    log.get(next..)
-                        .into_iter()
-                        .flatten()
-                        .find(|change| change.version <= upto)
-                        .cloned()
+                    let news = log.get(next..).unwrap_or_default().iter();
+                    let mut news = news.take_while(|change| change.version <= upto);
+                    news.find_map(|change| {
+                        from = change.version;
+                        event(&call, change, selector.as_deref(), metadata)
+                    })
                 };
                 match next {
-                    Some(change) => {
-                        let version = change.version;
-                        if let Some(event) = event(&call, &change, selector.as_deref(), metadata) {
-                            return Some((line(&event), (server, call, version, selector)));
-                        }
-                        // Not for this watch.
-                        return Some((Bytes::new(), (server, call, version, selector)));
-                    }
+                    Some(event) => return Some((line(&event), (server, call, from, selector))),
                     None => notified.await,
                 }
             }
@@ -384,7 +399,7 @@ fn call(method: &str, path: &str, watching: bool) -> Option<Call> {
         parts.next()?.clone_into(&mut namespace);
         next = parts.next()?;
     }
-    GROUPS.iter().find(|(plural, _)| *plural == next)?;
+    RESOURCES.iter().find(|plural| **plural == next)?;
     let name = parts.next().unwrap_or_default().to_owned();
     let verb = match (method, watching, name.is_empty()) {
         ("GET", true, _) => "watch",
@@ -447,7 +462,11 @@ fn decoded(text: &str) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-impl tower::Service<Request<Body>> for ApiServer {
+impl<B> tower::Service<Request<B>> for ApiServer
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: std::fmt::Debug,
+{
     type Response = Response<StreamBody<Frames>>;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
@@ -456,7 +475,7 @@ impl tower::Service<Request<Body>> for ApiServer {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         let server = self.clone();
         async move { Ok(server.answer(request).await) }.boxed()
     }
