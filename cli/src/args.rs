@@ -11,6 +11,7 @@ use runtime::telemetry::LogFormat;
 use crate::audit::AuditArgs;
 use crate::dead_letters::DeadLettersArgs;
 use crate::generate::GenerateArgs;
+use crate::install::InstallArgs;
 use crate::plan::PlanArgs;
 use crate::preflight::PreflightArgs;
 use crate::report::ReportArgs;
@@ -76,7 +77,7 @@ pub(crate) struct Logging {
 pub(crate) enum Command {
     /// Say what is wrong with manifests: where, what, and what would do
     Validate(ValidateArgs),
-    /// Show the topics, tables and columns that a manifest gives
+    /// Show the topics, tables and columns that a manifest gives, and what it would change in a cluster
     Plan(PlanArgs),
     /// Run a pipeline here: topics, tables, generator and workers in this process
     Up(UpArgs),
@@ -94,6 +95,8 @@ pub(crate) enum Command {
     Backtest(BacktestArgs),
     /// Write down the load of a pipeline that runs, as a trace for `backtest`
     Record(RecordArgs),
+    /// Print the operator's manifests, or apply them to a cluster
+    Install(InstallArgs),
     /// Print the custom resource definition for Kubernetes
     #[command(after_help = "Example:\n  streampipeline crd | kubectl apply --server-side -f -")]
     Crd,

@@ -121,6 +121,19 @@ impl CliError {
     }
 }
 
+/// The error and what it comes from in the end, on one line: what lies between is of no use to anybody.
+pub(crate) fn one_line(error: &dyn std::error::Error) -> String {
+    let message = error.to_string();
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    let cause = causes.last().map(ToString::to_string).unwrap_or_default();
+    let text = if message.contains(&cause) {
+        message
+    } else {
+        format!("{message} ({cause})")
+    };
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Writes `text` to standard output.
 pub(crate) fn print(text: &str) -> Result<Exit, CliError> {
     let mut out = std::io::stdout().lock();

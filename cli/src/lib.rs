@@ -24,6 +24,7 @@ mod console;
 mod dead_letters;
 mod error;
 mod generate;
+mod install;
 mod plan;
 mod preflight;
 mod report;
@@ -46,8 +47,12 @@ use error::CliError;
 /// and `--help` end the process.
 pub async fn main() -> Exit {
     let Cli { command, mut logging } = Cli::parse();
-    if matches!(command, Command::Preflight(_)) && logging.log == args::LOG {
-        // It reports what it finds itself.
+    let reports_itself = matches!(
+        command,
+        Command::Preflight(_) | Command::Plan(_) | Command::Install(_)
+    );
+    if reports_itself && logging.log == args::LOG {
+        // What clients log besides is said twice.
         "off".clone_into(&mut logging.log);
     }
     let live = matches!(&command, Command::Up(up) if up.shows_live());
@@ -59,6 +64,7 @@ pub async fn main() -> Exit {
         Command::Validate(validate) => validate.run().await,
         Command::Crd => error::print(&api::crd_yaml()),
         Command::Plan(plan) => plan.run().await,
+        Command::Install(install) => install.run().await,
         Command::Up(up) => up.run(log).await,
         Command::Audit(audit) => audit.run().await,
         Command::Report(report) => report.run().await,

@@ -127,23 +127,30 @@ impl Applier<'_> {
     }
 
     fn check_owner(&self, live: &Live) -> Result<(), ApplyError> {
-        if live.is_owned_by(self.uid) {
-            return Ok(());
+        match owner_of_another(live, self.uid) {
+            None => Ok(()),
+            Some(owner) => Err(ApplyError::NameConflict {
+                kind: live.kind,
+                name: live.name.clone(),
+                owner,
+            }),
         }
-        let owner = match &live.owner {
-            Some((name, _)) => format!("the pipeline {name}, or to an earlier one of that name"),
-            None => "somebody else".to_owned(),
-        };
-        Err(ApplyError::NameConflict {
-            kind: live.kind,
-            name: live.name.clone(),
-            owner,
-        })
     }
 
     fn api(&self, kind: Kind) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), self.namespace, &kind.resource())
     }
+}
+
+/// Whose an object is that the pipeline with `uid` does not own.
+pub(crate) fn owner_of_another(live: &Live, uid: &str) -> Option<String> {
+    if live.is_owned_by(uid) {
+        return None;
+    }
+    Some(match &live.owner {
+        Some((name, _)) => format!("the pipeline {name}, or to an earlier one of that name"),
+        None => "somebody else".to_owned(),
+    })
 }
 
 fn refused(action: &'static str, kind: Kind, name: &str) -> impl FnOnce(kube::Error) -> ApplyError {

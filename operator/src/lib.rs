@@ -20,6 +20,7 @@
     )
 )]
 
+pub mod access;
 pub mod apply;
 pub mod args;
 pub mod build;
@@ -29,11 +30,13 @@ pub mod controller;
 pub mod definition;
 pub mod dereference;
 pub mod index;
+pub mod install;
 pub mod kafka;
 pub mod kind;
 pub mod leader;
 pub mod memory;
 pub mod metrics;
+pub mod plan;
 pub mod pods;
 pub mod rbac;
 pub mod reconcile;

@@ -8,11 +8,28 @@ use api::{
     Scaling, ScalingMode, Sink, Source, StartFrom, Topic, Write as WriteMode,
 };
 
+use operator::plan::{Plan, Planned};
+
+use super::cluster;
 use super::columns::PlannedTable;
 use crate::style::{Style, count, grouped};
 use crate::table::{Align, render as columns};
 
-pub(super) fn render(pipeline: &Pipeline, tables: &[PlannedTable], style: Style) -> String {
+/// The objects of a cluster.
+#[derive(Debug)]
+pub(super) enum Objects<'a> {
+    /// Of any: their names, or why there would be none.
+    Anywhere(Result<Vec<Planned>, String>),
+    /// Of one, next to what it has.
+    In(&'a Plan),
+}
+
+pub(super) fn render(
+    pipeline: &Pipeline,
+    tables: &[PlannedTable],
+    objects: &Objects<'_>,
+    style: Style,
+) -> String {
     let mut text = String::new();
     let mut section = |heading: &str, lines: Vec<String>| {
         if lines.is_empty() {
@@ -34,7 +51,17 @@ pub(super) fn render(pipeline: &Pipeline, tables: &[PlannedTable], style: Style)
     section("references, loaded once", references(&pipeline.references));
     section("tables", tables.iter().flat_map(table).collect());
     section("reports", reports(pipeline, style));
-    section("objects in a cluster", objects(pipeline));
+    match objects {
+        Objects::Anywhere(objects) => section("objects in a cluster", anywhere(pipeline, objects)),
+        Objects::In(plan) => {
+            let shards = pipeline
+                .generator
+                .as_ref()
+                .map(|_| pipeline.generator_shards_topic());
+            let (heading, lines) = cluster::lines(plan, shards, style);
+            section(&heading, lines);
+        }
+    }
     text
 }
 
@@ -294,18 +321,18 @@ fn reports(pipeline: &Pipeline, style: Style) -> Vec<String> {
 }
 
 /// What the operator makes of the manifest.
-fn objects(pipeline: &Pipeline) -> Vec<String> {
-    let name = &pipeline.name;
+fn anywhere(pipeline: &Pipeline, objects: &Result<Vec<Planned>, String>) -> Vec<String> {
     let row = |kind: &str, name: String, what: String| vec![kind.to_owned(), name, what];
+    let objects = match objects {
+        Ok(objects) => objects,
+        Err(why) => return vec![format!("none: {why}")],
+    };
     let mut rows: Vec<Vec<String>> = pipeline
         .topics
         .iter()
         .map(|topic| {
-            row(
-                "Kafka topic",
-                topic.name.to_string(),
-                count(topic.partitions as u64, "partition", "partitions"),
-            )
+            let partitions = count(topic.partitions as u64, "partition", "partitions");
+            row("Kafka topic", topic.name.to_string(), partitions)
         })
         .collect();
     if let Some(generator) = &pipeline.generator {
@@ -316,29 +343,34 @@ fn objects(pipeline: &Pipeline) -> Vec<String> {
             format!("{shards}, always empty: the shards' checkpoints"),
         ));
     }
-    rows.push(row(
-        "ConfigMap",
-        format!("{name}-manifest"),
-        "the manifest, for the pods".to_owned(),
-    ));
-    rows.push(row(
-        "Job",
-        format!("{name}-prepare"),
-        "makes tables and loads references first".to_owned(),
-    ));
-    if let Some(generator) = &pipeline.generator {
-        rows.push(row(
-            "Deployment",
-            format!("{name}-generator"),
-            count(u64::from(generator.replicas), "replica", "replicas"),
-        ));
-    }
-    rows.push(row(
-        "Deployment",
-        format!("{name}-worker"),
-        workers(&pipeline.scaling),
-    ));
+    // The end of its name is a hash of all that it does, secrets included.
+    let prepare = format!("{}-prepare-", pipeline.name);
+    rows.extend(objects.iter().map(|object| {
+        let name = match object.name.strip_prefix(&prepare) {
+            Some(_) => format!("{prepare}…"),
+            None => object.name.clone(),
+        };
+        row(object.kind, name, purpose(pipeline, object))
+    }));
     columns(&["KIND", "NAME", ""], &[Align::Left; 3], &rows, usize::MAX)
+}
+
+fn purpose(pipeline: &Pipeline, object: &Planned) -> String {
+    let what = match object.kind {
+        "ConfigMap" => "the manifest, for the pods",
+        "Job" => "makes tables and loads references first",
+        "NetworkPolicy" => "brokers, sink, DNS and metrics only",
+        "Deployment" if object.name.ends_with("-worker") => return workers(&pipeline.scaling),
+        "Deployment" => {
+            let replicas = pipeline
+                .generator
+                .as_ref()
+                .map_or(0, |generator| generator.replicas);
+            return count(u64::from(replicas), "replica", "replicas");
+        }
+        _ => "",
+    };
+    what.to_owned()
 }
 
 fn indented(headings: &[&str], rows: &[Vec<String>]) -> Vec<String> {

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::support::{MUSIC, Place, golden};
+use crate::support::{MUSIC, POSTGRES, Place, golden};
 
 #[test]
 fn wrong_manifests_are_refused_with_place_problem_and_remedy() {
@@ -100,6 +100,17 @@ fn a_plan_shows_everything_that_a_manifest_gives() {
         "plan.txt",
         &Place::with(MUSIC).succeed(&["plan", "-f", "music.yaml"]).stdout,
     );
+}
+
+/// A sink that pods can have gives objects, with the names that the operator gives them.
+#[test]
+fn a_plan_names_the_objects_of_a_cluster() {
+    let manifest = MUSIC.replace("{sqlite: {path: music.db}}", POSTGRES);
+    let plan = Place::with(&manifest)
+        .succeed(&["plan", "-f", "music.yaml"])
+        .stdout;
+    let (_, objects) = plan.split_once("objects in a cluster\n").unwrap();
+    golden("objects.txt", objects);
 }
 
 /// The manifests that are shipped are right.

@@ -83,6 +83,12 @@ pub struct Objects {
 #[error("an object cannot be written as JSON: {0}")]
 pub struct BuildError(String);
 
+impl BuildError {
+    pub(crate) fn new(error: &impl std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
 impl Objects {
     /// All of them, in the order in which they are applied.
     pub fn iter(&self) -> impl Iterator<Item = &Desired> {

@@ -71,6 +71,10 @@ spec:
   sink: {sqlite: {path: music.db}}
 "#;
 
+/// A sink that pods can have, in the place of SQLite.
+pub(crate) const POSTGRES: &str =
+    "{postgres: {host: db, database: music, secretRef: {name: music-postgres}}}";
+
 impl Place {
     /// With `manifest` as music.yaml.
     pub(crate) fn with(manifest: &str) -> Self {
