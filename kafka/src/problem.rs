@@ -111,6 +111,11 @@ pub fn classify(code: RDKafkaErrorCode, reason: &str) -> Option<Problem> {
     use RDKafkaErrorCode as Code;
 
     let (broker, detail) = split_reason(reason);
+    // The connection stood and was closed meanwhile, by a listener of another protocol or by a broker that ends. The next
+    // attempt tells which.
+    if detail.starts_with("Send failed") {
+        return None;
+    }
     let kind = match code {
         Code::BrokerTransportFailure | Code::SSL | Code::Authentication | Code::SaslAuthenticationFailed => {
             connection_kind(code, &detail)
@@ -282,6 +287,8 @@ mod tests {
         ] {
             assert_eq!(classify(code, "1/1 brokers are down"), None);
         }
+        let broken = "127.0.0.1:9092/bootstrap: Send failed: Broken pipe (after 1ms in state UP)";
+        assert_eq!(classify(Code::BrokerTransportFailure, broken), None);
     }
 
     #[test]
