@@ -1,5 +1,6 @@
 //! The arguments of `streampipeline-operator`.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -199,16 +200,21 @@ impl Args {
                 args.run(client, shutdown).await
             }
             Command::Check(args) => args.run().await,
-            Command::Crd => {
-                print!("{}", api::crd_yaml());
-                Ok(())
-            }
-            Command::Rbac { scope } => {
-                print!("{}", rbac::yaml(scope));
-                Ok(())
-            }
+            Command::Crd => print(&api::crd_yaml()),
+            Command::Rbac { scope } => print(&rbac::yaml(scope)),
         }
     }
+}
+
+/// Not by the macro, which panics where nobody reads.
+fn print(text: &str) -> Result<(), ProgramError> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|source| ProgramError::Io {
+            what: "cannot write to standard output".to_owned(),
+            source,
+        })
 }
 
 impl CheckArgs {
