@@ -22,6 +22,7 @@ pub mod group;
 mod health;
 mod inspect;
 pub mod lag;
+mod loops;
 mod metadata;
 pub mod partitioner;
 pub mod problem;

@@ -121,6 +121,14 @@ impl Access {
 }
 
 impl Address {
+    /// As brokers tell it; `None` where the port is none.
+    pub(crate) fn told(host: &str, port: i32) -> Option<Self> {
+        Some(Self {
+            host: host.to_owned(),
+            port: port.try_into().ok()?,
+        })
+    }
+
     /// `host:port`, an IPv6 address in brackets.
     fn parse(text: &str) -> Option<Self> {
         let (host, port) = text.trim().rsplit_once(':')?;

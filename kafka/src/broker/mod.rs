@@ -2,6 +2,7 @@
 //! [`fetch`](crate::fetch) and others ask through them is theirs.
 
 mod access;
+mod anyone;
 mod connection;
 mod sasl;
 mod scram;
@@ -9,5 +10,6 @@ mod wire;
 
 pub(crate) use self::access::Address;
 pub use self::access::{Access, AccessError};
+pub(crate) use self::anyone::{Anyone, about_topics};
 pub(crate) use self::connection::{Connection, ConnectionError};
 pub(crate) use self::wire::Api;

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime::backoff::Backoff;
-use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::shared::Shared;
 use super::{cluster, leader};
 use crate::broker::Address;
+use crate::loops::resume;
 
 /// How often the cluster is asked although nothing seems wrong: a topic may have been made again.
 const REFRESH: Duration = Duration::from_secs(30);
@@ -124,14 +125,5 @@ async fn at(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
-    }
-}
-
-/// A task that panicked ends the driver in the same way; one that was ended is done.
-fn resume(outcome: Result<(), JoinError>) {
-    if let Err(error) = outcome
-        && let Ok(panic) = error.try_into_panic()
-    {
-        std::panic::resume_unwind(panic);
     }
 }

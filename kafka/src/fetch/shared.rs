@@ -8,8 +8,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::assignment::Assignment;
 use super::chunk::Fetched;
-use super::cluster::Questions;
-use crate::broker::{Access, Address, Connection, ConnectionError};
+use crate::broker::{Access, Address, Anyone, Connection, ConnectionError};
 use crate::context::{ErrorReporter, KafkaHealth};
 
 /// The least and the most that one answer is asked to hold: less is all overhead, and more makes nothing faster.
@@ -30,7 +29,7 @@ pub(super) struct Shared {
     pub(super) budget_bytes: usize,
     pub(super) fetched: mpsc::UnboundedSender<Fetched>,
     pub(super) reporter: ErrorReporter,
-    pub(super) questions: tokio::sync::Mutex<Questions>,
+    pub(super) anyone: tokio::sync::Mutex<Anyone>,
     /// Connections that were used once, by broker, for the next such use.
     idle: Mutex<HashMap<i32, (Address, Connection)>>,
 }
@@ -64,7 +63,7 @@ impl Shared {
             budget_bytes,
             fetched,
             reporter,
-            questions: tokio::sync::Mutex::default(),
+            anyone: tokio::sync::Mutex::default(),
             idle: Mutex::default(),
         }
     }

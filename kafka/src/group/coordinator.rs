@@ -113,7 +113,7 @@ impl Coordinator {
         self.brokers = cluster
             .brokers
             .iter()
-            .filter_map(|broker| address(&broker.host, broker.port))
+            .filter_map(|broker| Address::told(&broker.host, broker.port))
             .collect();
         let request = FindCoordinatorRequest::default()
             .with_key(self.group.clone())
@@ -121,7 +121,7 @@ impl Coordinator {
         let found = connection.ask_at_most(&request, FIND_ONE, PATIENCE).await?;
         Ok(match found.error_code.err() {
             Some(error) => Err(error),
-            None => address(&found.host, found.port).ok_or(ResponseError::CoordinatorNotAvailable),
+            None => Address::told(&found.host, found.port).ok_or(ResponseError::CoordinatorNotAvailable),
         })
     }
 
@@ -133,11 +133,4 @@ impl Coordinator {
         self.asked += 1;
         known.swap_remove(turn)
     }
-}
-
-fn address(host: &StrBytes, port: i32) -> Option<Address> {
-    Some(Address {
-        host: host.to_string(),
-        port: port.try_into().ok()?,
-    })
 }

@@ -14,14 +14,14 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use runtime::backoff::Backoff;
 
-use super::cluster::Anyone;
+use super::cluster;
 use super::error::{self, ProduceError, Verdict};
 use super::link::{GROUP, Link, Refusal, TRANSACTION};
 use super::offsets::Offsets;
 use super::shared::Shared;
 use super::state::{Identity, State, Step};
 use super::{Settings, Transactions};
-use crate::broker::Api;
+use crate::broker::{Anyone, Api};
 
 /// A transaction is ended within milliseconds.
 const SOON: Backoff = Backoff {
@@ -139,7 +139,7 @@ impl Talks {
             .with_producer_epoch(-1);
         let answer = match &shared.settings.transactions {
             None => {
-                let asked = self.anyone.ask(shared, &request, START).await;
+                let asked = cluster::ask(&mut self.anyone, shared, &request, START).await;
                 asked.map_err(Refusal::Later)?
             }
             Some(transactions) => {

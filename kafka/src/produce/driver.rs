@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::shared::Shared;
 use super::state::State;
 use super::{cluster, coordinator, leader};
 use crate::broker::Address;
+use crate::loops::resume;
 
 /// The work behind a [`Producer`](super::Producer).
 #[must_use = "nothing is written before run()"]
@@ -67,14 +68,5 @@ impl Driver {
                 .spawn(leader::write(Arc::clone(&self.shared), id, address.clone()));
             self.writing.insert(id, (address, task));
         }
-    }
-}
-
-/// A task that panicked ends the driver in the same way; one that was ended is done.
-fn resume(outcome: Result<(), JoinError>) {
-    if let Err(error) = outcome
-        && let Ok(panic) = error.try_into_panic()
-    {
-        std::panic::resume_unwind(panic);
     }
 }

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use kafka_protocol::messages::FindCoordinatorRequest;
 use kafka_protocol::protocol::StrBytes;
 
-use super::cluster::Anyone;
+use super::cluster;
 use super::error::{self, Verdict};
 use super::shared::Shared;
-use crate::broker::{Address, Api, Connection};
+use crate::broker::{Address, Anyone, Api, Connection};
 
 /// How long a coordinator may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -93,7 +93,9 @@ impl Link {
         let request = FindCoordinatorRequest::default()
             .with_key(StrBytes::from_string(key.to_owned()))
             .with_key_type(self.kind);
-        let found = anyone.ask(shared, &request, FIND).await.map_err(Refusal::Later)?;
+        let found = cluster::ask(anyone, shared, &request, FIND)
+            .await
+            .map_err(Refusal::Later)?;
         match Verdict::of(found.error_code) {
             Verdict::Done => {}
             Verdict::Wait | Verdict::Again => {

@@ -38,10 +38,7 @@ impl Assignment {
             .brokers
             .iter()
             .filter_map(|broker| {
-                let address = Address {
-                    host: broker.host.to_string(),
-                    port: broker.port.try_into().ok()?,
-                };
+                let address = Address::told(&broker.host, broker.port)?;
                 Some((broker.node_id.0, address))
             })
             .collect();

@@ -61,10 +61,7 @@ impl State {
     /// Takes in what the cluster says about the topic.
     pub(in crate::produce) fn learn(&mut self, name: &str, answer: &MetadataResponse) -> Learned {
         let addresses = answer.brokers.iter().filter_map(|broker| {
-            let address = Address {
-                host: broker.host.to_string(),
-                port: broker.port.try_into().ok()?,
-            };
+            let address = Address::told(&broker.host, broker.port)?;
             Some((broker.node_id.0, address))
         });
         self.brokers = addresses.collect();
