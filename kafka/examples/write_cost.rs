@@ -51,10 +51,12 @@ async fn main() -> Result<(), Failure> {
         },
     };
     let access = Access::new(&spec, &Secrets::new(None, |_| None), "write-cost")?;
+    let group = format!("{topic}-group");
     let settings = Settings {
         topic: topic.clone(),
         transactions: in_transactions.then(|| Transactions {
             id: topic.clone(),
+            group: group.clone(),
             timeout: Duration::from_secs(10),
         }),
         linger: Duration::from_millis(5),
@@ -62,7 +64,6 @@ async fn main() -> Result<(), Failure> {
     };
     let (producer, driver) = produce::open(access, settings, ErrorReporter::new("write-cost", &mut config));
     let driver = tokio::spawn(driver.run());
-    let group = format!("{topic}-group");
     tokio::task::spawn_blocking(move || write(producer, records, in_transactions, &group, &shards)).await??;
     driver.await?;
     Ok(())

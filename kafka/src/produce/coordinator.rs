@@ -113,6 +113,10 @@ impl Talks {
                 self.shared.works();
                 self.shared.change_in(session, |state| state.started(identity));
             }
+            Step::Clear(identity, partitions) => {
+                self.clear(*identity, partitions).await?;
+                self.shared.change_in(session, |state| state.cleared(*identity));
+            }
             Step::Add(identity, partitions) => {
                 self.add(*identity, partitions).await?;
                 self.shared.change_in(session, |state| state.added(partitions));
@@ -122,7 +126,7 @@ impl Talks {
                 self.shared.change_in(session, State::offsets_taken);
             }
             Step::End(identity) => {
-                self.end(*identity).await?;
+                self.end(*identity, true).await?;
                 self.shared.works();
                 self.shared.change_in(session, State::committed);
             }
@@ -158,6 +162,19 @@ impl Talks {
         })
     }
 
+    /// A coordinator that was killed between a decision and telling the partitions of it may take the decision as
+    /// carried out when it is back, and has then nothing to end at a start (seen with one broker of Kafka 4.3, whose log
+    /// has a completed transaction with no markers). The partitions stay open: readers wait for ever, the group's
+    /// offsets cannot be read, and the next commit would commit these records as well. An empty transaction that
+    /// is aborted has markers written to all of them, which end what is open and do nothing to the others.
+    async fn clear(&mut self, identity: Identity, partitions: &[usize]) -> Result<(), Refusal> {
+        self.add(identity, partitions).await?;
+        let group = self.shared.settings.transactions.as_ref();
+        let group = group.map_or_else(String::new, |known| known.group.clone());
+        self.add_offsets(identity, &group).await?;
+        self.end(identity, false).await
+    }
+
     async fn add(&mut self, identity: Identity, partitions: &[usize]) -> Result<(), Refusal> {
         let shared = &self.shared;
         let (key, id) = transactional_id(&shared.settings);
@@ -181,21 +198,24 @@ impl Talks {
         self.judge_all::<AddPartitionsToTxnRequest>(numbers)
     }
 
-    async fn commit_offsets(&mut self, identity: Identity, offsets: &Offsets) -> Result<(), Refusal> {
+    async fn add_offsets(&mut self, identity: Identity, group: &str) -> Result<(), Refusal> {
         let shared = &self.shared;
         let (key, id) = transactional_id(&shared.settings);
-        let group = GroupId(StrBytes::from_string(offsets.member.group.clone()));
         let request = AddOffsetsToTxnRequest::default()
-            .with_transactional_id(id.clone())
+            .with_transactional_id(id)
             .with_producer_id(ProducerId(identity.id))
             .with_producer_epoch(identity.epoch)
-            .with_group_id(group.clone());
+            .with_group_id(group_id(group));
         let answer = self
             .transaction
             .ask(&mut self.anyone, shared, &key, &request, ADD_OFFSETS)
             .await?;
-        self.judge::<AddOffsetsToTxnRequest>(answer.error_code)?;
+        self.judge::<AddOffsetsToTxnRequest>(answer.error_code)
+    }
 
+    async fn commit_offsets(&mut self, identity: Identity, offsets: &Offsets) -> Result<(), Refusal> {
+        self.add_offsets(identity, &offsets.member.group).await?;
+        let (_, id) = transactional_id(&self.shared.settings);
         let offset = |(partition, offset, metadata): &(i32, i64, String)| {
             TxnOffsetCommitRequestPartition::default()
                 .with_partition_index(*partition)
@@ -208,7 +228,7 @@ impl Talks {
         let member = &offsets.member;
         let request = TxnOffsetCommitRequest::default()
             .with_transactional_id(id)
-            .with_group_id(group)
+            .with_group_id(group_id(&member.group))
             .with_producer_id(ProducerId(identity.id))
             .with_producer_epoch(identity.epoch)
             .with_generation_id(member.generation)
@@ -233,14 +253,14 @@ impl Talks {
         self.judge_all::<TxnOffsetCommitRequest>(numbers)
     }
 
-    async fn end(&mut self, identity: Identity) -> Result<(), Refusal> {
+    async fn end(&mut self, identity: Identity, is_commit: bool) -> Result<(), Refusal> {
         let shared = &self.shared;
         let (key, id) = transactional_id(&shared.settings);
         let request = EndTxnRequest::default()
             .with_transactional_id(id)
             .with_producer_id(ProducerId(identity.id))
             .with_producer_epoch(identity.epoch)
-            .with_committed(true);
+            .with_committed(is_commit);
         let answer = self
             .transaction
             .ask(&mut self.anyone, shared, &key, &request, END)
@@ -284,6 +304,10 @@ fn transactional_id(settings: &Settings) -> (String, TransactionalId) {
             .map(Transactions::id)
             .unwrap_or_default(),
     )
+}
+
+fn group_id(group: &str) -> GroupId {
+    GroupId(StrBytes::from_string(group.to_owned()))
 }
 
 fn topic_name(topic: &str) -> TopicName {

@@ -70,6 +70,8 @@ pub struct Settings {
 pub struct Transactions {
     /// Of all producers of this name only the one that was started last may write.
     pub id: String,
+    /// The group whose offsets are committed in them.
+    pub group: String,
     /// The coordinator aborts a transaction that is open for longer.
     pub timeout: Duration,
 }

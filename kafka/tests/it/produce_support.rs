@@ -58,6 +58,7 @@ impl Writer {
             topic: topic.to_owned(),
             transactions: id.map(|id| Transactions {
                 id: id.to_owned(),
+                group: group(topic),
                 timeout: TRANSACTION,
             }),
             linger: Duration::from_millis(5),

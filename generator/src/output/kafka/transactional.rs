@@ -97,6 +97,7 @@ impl Transactional {
     ) -> Result<Self, KafkaOutputError> {
         let transactions = Transactions {
             id: target.transactional_id.clone(),
+            group: target.group.clone(),
             timeout: TIMEOUT,
         };
         Ok(Self {

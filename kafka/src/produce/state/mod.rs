@@ -55,6 +55,8 @@ enum Phase {
     Idle,
     /// The producer's id is to be asked for.
     Starting,
+    /// What a predecessor may have left open is to be ended.
+    Clearing(Identity),
     Started(Identity),
 }
 
@@ -77,6 +79,8 @@ struct Commit {
 pub(super) enum Step {
     /// For the producer's id, which ends whatever its predecessor has left open.
     Start,
+    /// To end what has been left open in these partitions nevertheless.
+    Clear(Identity, Vec<usize>),
     /// To let the transaction write to these partitions.
     Add(Identity, Vec<usize>),
     /// To take these offsets into the transaction.
@@ -160,6 +164,16 @@ impl State {
     }
 
     pub(super) fn started(&mut self, identity: Identity) {
+        self.phase = if self.transactional {
+            Phase::Clearing(identity)
+        } else {
+            Phase::Started(identity)
+        };
+        self.trouble = None;
+    }
+
+    /// Nothing of a predecessor is open.
+    pub(super) fn cleared(&mut self, identity: Identity) {
         self.phase = Phase::Started(identity);
         self.trouble = None;
     }
@@ -208,6 +222,11 @@ impl State {
             _ if self.failure.is_some() => return None,
             Phase::Idle => return None,
             Phase::Starting => return Some(Step::Start),
+            // It waits for somebody to say which partitions there are.
+            Phase::Clearing(identity) => {
+                let partitions: Vec<usize> = (0..self.partitions).collect();
+                return (!partitions.is_empty()).then_some(Step::Clear(identity, partitions));
+            }
             Phase::Started(identity) => identity,
         };
         if !self.transactional {

@@ -61,6 +61,10 @@ fn started(leaders: &[i32]) -> State {
     assert_eq!(state.learn("t", &metadata(leaders)), Learned::Fine);
     assert!(!state.is_ready());
     state.started(IDENTITY);
+    assert!(!state.is_ready());
+    let partitions = (0..leaders.len()).collect();
+    assert_eq!(state.step(), Some(Step::Clear(IDENTITY, partitions)));
+    state.cleared(IDENTITY);
     assert!(state.is_ready());
     state
 }
@@ -164,6 +168,7 @@ fn a_start_begins_from_nothing() {
     state.start();
     assert_eq!((state.failure(), state.held(), state.under_way()), (None, 0, 0));
     state.started(IDENTITY);
+    state.cleared(IDENTITY);
     let current = state.transaction();
     state.touch(0, current);
     state.push(0, current, filling(2));
@@ -345,7 +350,7 @@ proptest! {
                         }
                         state.committed();
                     }
-                    Some(Step::Start) => prop_assert!(false),
+                    Some(Step::Start | Step::Clear(..)) => prop_assert!(false),
                     None => {}
                 },
                 Deed::Seal { broker, ahead } => {
