@@ -3,6 +3,10 @@
 CARGO ?= cargo
 STREAMPIPELINE = $(CARGO) run --locked --quiet --package cli --bin streampipeline --
 
+NODE_FEATURES = --features testbed/node,operator/node
+# Built with the programs, these make cargo choose the same features of dependencies as `make test`: nothing is built twice.
+NODE_TESTS = --test node --test node_leftovers
+
 .DEFAULT_GOAL := help
 .PHONY: help run test test-node lint deny generate bench
 
@@ -19,12 +23,12 @@ test: ## Run every test, against real Kafka and PostgreSQL (fetched once; needs 
 
 test-node: ## Run the tests that run pods on a Kubernetes node (root; installs containerd where it is missing)
 	testbed/install-node
-	$(CARGO) build --locked --workspace --bins
-	$(CARGO) test --locked --workspace --features testbed/node,operator/node --test node --test node_leftovers
+	$(CARGO) build --locked --workspace $(NODE_FEATURES) $(NODE_TESTS) --bins
+	$(CARGO) test --locked --workspace $(NODE_FEATURES) $(NODE_TESTS)
 
 lint: deny ## Check format, lints, licences and dependencies
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --workspace --all-targets --features testbed/node,operator/node -- --deny warnings
+	$(CARGO) clippy --locked --workspace --all-targets $(NODE_FEATURES) -- --deny warnings
 
 # Not everyone has cargo-deny; CI does, so nothing slips through.
 deny:
