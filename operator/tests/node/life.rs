@@ -1,0 +1,54 @@
+//! What a user does: helm install, kubectl apply, rows in PostgreSQL, an edit, a killed worker, a deletion.
+
+use std::time::Instant;
+
+use testbed::eventually;
+
+use crate::bed::{Bed, PATIENCE};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipeline_lives_on_a_cluster_from_helm_install_to_its_deletion() {
+    let bed = Bed::new(1).await;
+
+    let applied = Instant::now();
+    bed.cluster.apply(&bed.manifest(500)).await.unwrap();
+    bed.stored(1).await;
+    println!(
+        "first row {:.1} s after kubectl apply",
+        applied.elapsed().as_secs_f64()
+    );
+    bed.condition("Ready").await;
+    bed.stored(2_000).await;
+
+    // An edit: the generator rolls, and its checkpoints go on where they were.
+    bed.cluster.apply(&bed.manifest(1_000)).await.unwrap();
+    bed.more_rows(5_000).await;
+
+    // A worker is killed in the middle of its work.
+    let (victim, _) = bed.worker_pods().await.remove(0);
+    bed.kubectl(&format!(
+        "delete pod/{victim} --force --grace-period=0 --wait=false"
+    ))
+    .await
+    .unwrap();
+    bed.more_rows(10_000).await;
+    bed.condition("Ready").await;
+    bed.assert_audited().await;
+    println!("{}", bed.kubectl("get sp").await.unwrap());
+
+    bed.kubectl("delete sp music --timeout=120s").await.unwrap();
+    let gone = async || {
+        let left = bed
+            .kubectl("get deployments,jobs,configmaps,services,networkpolicies,poddisruptionbudgets,pods -l app.kubernetes.io/instance=music -o name")
+            .await
+            .unwrap();
+        if left.trim().is_empty() { Ok(()) } else { Err(left) }
+    };
+    eventually(PATIENCE, gone).await.unwrap();
+    let rows = bed.rows().await;
+    let audited = bed
+        .number("SELECT sum((state->>'records')::bigint)::bigint FROM streampipeline_offsets WHERE pipeline = 'music'")
+        .await;
+    assert!(rows > 17_000, "the data stays: {rows}");
+    assert_eq!(rows, audited, "every record that was read is a row, once");
+}
