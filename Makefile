@@ -52,6 +52,7 @@ generate: ## Write what is generated from code: the custom resource definition, 
 	charts/check --write
 
 bench: ## Measure speed next to named baselines (BENCH="python spark" for those, BENCH=operator for a part); docs/benchmarks.md has the table
-	$(CARGO) build --locked --release --package worker --package generator --package operator
+	$(CARGO) build --locked --release --package worker --package generator
+	$(CARGO) build --locked --release --package operator
 	$(CARGO) build --locked --release --package bench
 	target/release/bench $(BENCH)

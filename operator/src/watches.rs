@@ -103,11 +103,19 @@ impl Scope {
     }
 }
 
+/// A list comes in pages of so many objects. Of each watch one page is in memory as text and as objects, and when the API
+/// server comes back all watches list at the same time.
+const PAGE: u32 = 50;
+
+fn listed() -> Config {
+    Config::default().page_size(PAGE)
+}
+
 /// The pipelines themselves. The store is complete once the first list is in.
 pub(crate) fn pipelines(scope: &Scope) -> (Store<Guarded>, Requests) {
     let writer = Writer::<Guarded>::default();
     let store = writer.as_reader();
-    let events = watcher(scope.api::<Guarded>(), Config::default())
+    let events = watcher(scope.api::<Guarded>(), listed())
         .default_backoff()
         .modify(|guard| guard.meta_mut().managed_fields = None);
     let requests = reflector(writer, events).try_filter_map(|event| async move {
@@ -121,7 +129,7 @@ pub(crate) fn pipelines(scope: &Scope) -> (Store<Guarded>, Requests) {
 
 /// What pipelines own.
 pub(crate) fn owned(scope: &Scope, index: &Arc<Index>, ready: &Arc<Ready>) -> Requests {
-    let made = || Config::default().labels(MANAGED);
+    let made = || listed().labels(MANAGED);
     let deployments = watcher(scope.api::<Deployment>(), made()).default_backoff();
     let jobs = watcher(scope.api::<Job>(), made()).default_backoff();
     let mut requests = vec![
@@ -153,7 +161,7 @@ pub(crate) fn pod_monitors(
         }
         known();
         let kind = Kind::PodMonitor;
-        let events = watcher(scope.metadata(kind), Config::default().labels(MANAGED)).default_backoff();
+        let events = watcher(scope.metadata(kind), listed().labels(MANAGED)).default_backoff();
         indexed(events, kind, &index, &ready, move |object| {
             Live::new(kind, &object.metadata)
         })
@@ -179,7 +187,7 @@ pub(crate) fn secrets(
     pipelines: &Store<Guarded>,
 ) -> Requests {
     let (index, ready, pipelines) = (Arc::clone(index), Arc::clone(ready), pipelines.clone());
-    let config = Config::default().fields("type!=helm.sh/release.v1");
+    let config = listed().fields("type!=helm.sh/release.v1");
     let mut listing = Listing::default();
     watcher(scope.api::<PartialObjectMeta<Secret>>(), config)
         .default_backoff()

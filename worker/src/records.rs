@@ -7,6 +7,9 @@ use kafka::sequence::RecordSequence;
 /// The length that stands for an absent key or value.
 const ABSENT: u32 = u32::MAX;
 
+/// Stands for an absent timestamp: 292 million years ago.
+const NO_TIMESTAMP: i64 = i64::MIN;
+
 /// A contiguous range of offsets of one partition. Keys and values lie one after the other in one buffer:
 /// a batch costs a few allocations, not one a record.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,15 +23,24 @@ pub struct Records {
     bytes: Vec<u8>,
 }
 
+/// What is known of one record. There are hundreds of thousands in memory, and how many decides how large batches are:
+/// 48 bytes instead of the 72 that optional members take.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Entry {
     offset: i64,
-    timestamp: Option<i64>,
-    begin: usize,
+    timestamp: i64,
+    /// With `shard` and `number`, if `is_numbered`.
+    run: u64,
+    number: u64,
+    /// Where its key and then its value are. A buffer holds `batch.maxBytes` and one record, less than 4 GiB.
+    begin: u32,
     key: u32,
     value: u32,
-    sequence: Option<RecordSequence>,
+    shard: u16,
+    is_numbered: bool,
 }
+
+const _: () = assert!(size_of::<Entry>() == 48);
 
 /// One record, borrowed from its batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,7 +78,7 @@ impl Records {
     /// Adds a record. Offsets must rise.
     pub fn push(&mut self, record: Record<'_>) {
         debug_assert!(self.entries.last().is_none_or(|last| last.offset < record.offset));
-        let begin = self.bytes.len();
+        let begin = self.bytes.len() as u32;
         let mut add = |part: Option<&[u8]>| {
             part.map_or(ABSENT, |part| {
                 self.bytes.extend_from_slice(part);
@@ -75,13 +87,19 @@ impl Records {
             })
         };
         let (key, value) = (add(record.key), add(record.value));
+        let (run, shard, number) = record
+            .sequence
+            .map_or((0, 0, 0), |it| (it.run, it.shard, it.number));
         self.entries.push(Entry {
             offset: record.offset,
-            timestamp: record.timestamp,
+            timestamp: record.timestamp.unwrap_or(NO_TIMESTAMP),
+            run,
+            number,
             begin,
             key,
             value,
-            sequence: record.sequence,
+            shard,
+            is_numbered: record.sequence.is_some(),
         });
     }
 
@@ -129,6 +147,7 @@ impl Records {
                 self.bytes.get(begin..begin + length as usize)
             }
         };
+        let begin = entry.begin as usize;
         let key_length = if entry.key == ABSENT {
             0
         } else {
@@ -136,10 +155,14 @@ impl Records {
         };
         Record {
             offset: entry.offset,
-            timestamp: entry.timestamp,
-            key: take(entry.begin, entry.key),
-            value: take(entry.begin + key_length, entry.value),
-            sequence: entry.sequence,
+            timestamp: (entry.timestamp != NO_TIMESTAMP).then_some(entry.timestamp),
+            key: take(begin, entry.key),
+            value: take(begin + key_length, entry.value),
+            sequence: entry.is_numbered.then_some(RecordSequence {
+                run: entry.run,
+                shard: entry.shard,
+                number: entry.number,
+            }),
         }
     }
 }

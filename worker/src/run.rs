@@ -214,10 +214,14 @@ pub async fn plan(pipeline: &Pipeline, wanted: Wanted) -> Result<Plans, WorkerEr
         .map_err(WorkerError::Plan)
 }
 
+/// Batches that are decoded while others are written.
+const DECODED_AHEAD: usize = 2;
+
 /// Batches that are worked on at the same time.
 fn concurrency(pipeline: &Pipeline) -> usize {
     match &pipeline.sink {
-        api::Sink::Postgres(sink) => sink.max_connections as usize,
+        // While all connections wait for their commits, the processors have the next batches to decode.
+        api::Sink::Postgres(sink) => sink.max_connections as usize + DECODED_AHEAD,
         // One writer: a second batch is decoded while the first is written.
         _ => 2,
     }

@@ -269,18 +269,28 @@ impl ApiServer {
             }
             "list" => {
                 let server = self.lock();
-                let version = server.shown(&call.resource).min(server.store.version);
+                let now = server.shown(&call.resource).min(server.store.version);
+                // All pages of a list show the same moment.
+                let token = asked("continue");
+                let page = token.as_deref().and_then(|token| token.split_once(':'));
+                let (version, skip) = page.map_or((now, 0), |(version, skip)| {
+                    (version.parse().unwrap(), skip.parse().unwrap())
+                });
+                let limit = asked("limit").map_or(usize::MAX, |limit| limit.parse().unwrap());
                 let objects = server.store.at(version, |other| concerns(call, other));
                 let selector = asked("labelSelector");
                 let items: Vec<Value> = objects
                     .into_iter()
                     .filter(|object| selected(object, selector.as_deref()))
+                    .skip(skip)
+                    .take(limit.saturating_add(1))
                     .collect();
-                Ok(json!({
-                    "kind": "List", "apiVersion": "v1",
-                    "metadata": { "resourceVersion": version.to_string() },
-                    "items": items,
-                }))
+                let mut metadata = json!({ "resourceVersion": version.to_string() });
+                let page = items.get(..limit).unwrap_or(&items);
+                if page.len() < items.len() {
+                    metadata["continue"] = json!(format!("{version}:{}", skip + limit));
+                }
+                Ok(json!({ "kind": "List", "apiVersion": "v1", "metadata": metadata, "items": page }))
             }
             "create" => {
                 let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();

@@ -33,7 +33,7 @@ impl Default for LinksConfig {
             interval: Duration::from_secs(10),
             timeout: Duration::from_secs(15),
             concurrency: 16,
-            kept: 64,
+            kept: 16,
         }
     }
 }

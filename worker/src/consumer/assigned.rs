@@ -15,7 +15,7 @@ use crate::records::{Record, Records};
 use crate::state::Fingerprint;
 
 /// What a record costs in memory besides its bytes.
-const RECORD_OVERHEAD: usize = 80;
+const RECORD_OVERHEAD: usize = 56;
 
 /// The first batch of a partition waits no longer than this: people wait for the first rows, to see that it works.
 const FIRST_WAIT: Duration = Duration::from_millis(50);

@@ -16,7 +16,7 @@ use crate::records::Record;
 use crate::state::Fingerprint;
 
 /// Memory of all records between the fetcher and the sink.
-const MEMORY_BUDGET: usize = 40 * 1024 * 1024;
+const MEMORY_BUDGET: usize = 46 * 1024 * 1024;
 
 /// The group's business and a batch that is due soon wait no longer than this.
 const IDLE: Duration = Duration::from_millis(50);
