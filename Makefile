@@ -33,7 +33,7 @@ lint: deny ## Check format, lints, licences and dependencies
 # Not everyone has cargo-deny; CI does, so nothing slips through.
 deny:
 	@if $(CARGO) deny --version >/dev/null 2>&1; then \
-		$(CARGO) deny --locked --offline check bans licenses sources; \
+		$(CARGO) deny --locked check bans licenses sources; \
 	else \
 		echo "cargo-deny is not installed (cargo install cargo-deny): licences and dependencies are not checked"; \
 	fi
