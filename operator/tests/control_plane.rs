@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use kafka::FakeKafka;
 
-const MOMENT: Duration = Duration::from_mins(1);
+const MOMENT: Duration = Duration::from_mins(3);
 const POD_MONITORS: &str = r"
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
