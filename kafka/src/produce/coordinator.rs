@@ -8,8 +8,8 @@ use kafka_protocol::messages::txn_offset_commit_request::{
     TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
 };
 use kafka_protocol::messages::{
-    AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, EndTxnRequest, GroupId, InitProducerIdRequest,
-    ProducerId, TopicName, TransactionalId, TxnOffsetCommitRequest,
+    AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, DescribeTransactionsRequest, EndTxnRequest, GroupId,
+    InitProducerIdRequest, ProducerId, TopicName, TransactionalId, TxnOffsetCommitRequest,
 };
 use kafka_protocol::protocol::StrBytes;
 use runtime::backoff::Backoff;
@@ -36,6 +36,7 @@ const LATER: Backoff = Backoff {
 };
 
 /// The newest versions in which this side says what belongs to a transaction: the older protocol of KIP-890.
+const DESCRIBE: i16 = 0;
 const START: i16 = 4;
 const ADD: i16 = 3;
 const ADD_OFFSETS: i16 = 3;
@@ -49,6 +50,7 @@ pub(super) async fn follow(shared: Arc<Shared>) {
         anyone: Anyone::default(),
         transaction: Link::new(TRANSACTION),
         group: Link::new(GROUP),
+        decision: None,
         shared,
     };
     loop {
@@ -67,6 +69,14 @@ struct Talks {
     anyone: Anyone,
     transaction: Link,
     group: Link,
+    /// What the coordinator had decided last at the start, until that is carried out once more.
+    decision: Option<Decision>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Decision {
+    Commit,
+    Abort,
 }
 
 impl Talks {
@@ -126,7 +136,7 @@ impl Talks {
                 self.shared.change_in(session, State::offsets_taken);
             }
             Step::End(identity) => {
-                self.end(*identity, true).await?;
+                self.end(*identity, Decision::Commit).await?;
                 self.shared.works();
                 self.shared.change_in(session, State::committed);
             }
@@ -135,6 +145,9 @@ impl Talks {
     }
 
     async fn start(&mut self) -> Result<Identity, Refusal> {
+        if self.shared.settings.transactions.is_some() && self.decision.is_none() {
+            self.decision = Some(self.last_decision().await?);
+        }
         let shared = &self.shared;
         let request = InitProducerIdRequest::default()
             .with_transactional_id(None)
@@ -162,17 +175,50 @@ impl Talks {
         })
     }
 
+    /// What the coordinator has decided about the last transaction of this name.
+    async fn last_decision(&mut self) -> Result<Decision, Refusal> {
+        let shared = &self.shared;
+        let (key, id) = transactional_id(&shared.settings);
+        let request = DescribeTransactionsRequest::default().with_transactional_ids(vec![id]);
+        let asked = self
+            .transaction
+            .ask(&mut self.anyone, shared, &key, &request, DESCRIBE)
+            .await;
+        let states = match asked {
+            Ok(answer) => answer.transaction_states,
+            // Brokers before Kafka 3.0 do not say.
+            Err(Refusal::Final(..)) => return Ok(Decision::Abort),
+            Err(refusal) => return Err(refusal),
+        };
+        let Some(state) = states.first() else {
+            return Ok(Decision::Abort);
+        };
+        match self.judge::<DescribeTransactionsRequest>(state.error_code) {
+            // There was no transaction of this name; what is not allowed is said at the next step.
+            Ok(()) | Err(Refusal::Final(..)) => {}
+            Err(refusal) => return Err(refusal),
+        }
+        Ok(match &*state.transaction_state {
+            "PrepareCommit" | "CompleteCommit" => Decision::Commit,
+            _ => Decision::Abort,
+        })
+    }
+
     /// A coordinator that was killed between a decision and telling the partitions of it may take the decision as
     /// carried out when it is back, and has then nothing to end at a start (seen with one broker of Kafka 4.3, whose log
     /// has a completed transaction with no markers). The partitions stay open: readers wait for ever, the group's
-    /// offsets cannot be read, and the next commit would commit these records as well. An empty transaction that
-    /// is aborted has markers written to all of them, which end what is open and do nothing to the others.
+    /// offsets cannot be read, and the next transaction's end would be the end of these records as well. So the
+    /// decision is carried out once more: an empty transaction that ends in the same way has markers written to all
+    /// partitions, which end what is open and do nothing to the others.
     async fn clear(&mut self, identity: Identity, partitions: &[usize]) -> Result<(), Refusal> {
         self.add(identity, partitions).await?;
         let group = self.shared.settings.transactions.as_ref();
         let group = group.map_or_else(String::new, |known| known.group.clone());
         self.add_offsets(identity, &group).await?;
-        self.end(identity, false).await
+        self.end(identity, self.decision.unwrap_or(Decision::Abort))
+            .await?;
+        self.decision = None;
+        Ok(())
     }
 
     async fn add(&mut self, identity: Identity, partitions: &[usize]) -> Result<(), Refusal> {
@@ -253,14 +299,14 @@ impl Talks {
         self.judge_all::<TxnOffsetCommitRequest>(numbers)
     }
 
-    async fn end(&mut self, identity: Identity, is_commit: bool) -> Result<(), Refusal> {
+    async fn end(&mut self, identity: Identity, decision: Decision) -> Result<(), Refusal> {
         let shared = &self.shared;
         let (key, id) = transactional_id(&shared.settings);
         let request = EndTxnRequest::default()
             .with_transactional_id(id)
             .with_producer_id(ProducerId(identity.id))
             .with_producer_epoch(identity.epoch)
-            .with_committed(is_commit);
+            .with_committed(decision == Decision::Commit);
         let answer = self
             .transaction
             .ask(&mut self.anyone, shared, &key, &request, END)

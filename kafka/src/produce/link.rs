@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::FindCoordinatorRequest;
 use kafka_protocol::protocol::StrBytes;
 
 use super::cluster;
 use super::error::{self, Verdict};
 use super::shared::Shared;
-use crate::broker::{Address, Anyone, Api, Connection};
+use crate::broker::{Address, Anyone, Api, Connection, ConnectionError};
 
 /// How long a coordinator may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -74,6 +75,10 @@ impl Link {
             Ok(answer) => {
                 self.connection = Some((address, connection));
                 Ok(answer)
+            }
+            Err(ConnectionError::Version { .. }) => {
+                self.connection = Some((address, connection));
+                Err(Refusal::Final(A::NAME, ResponseError::UnsupportedVersion.code()))
             }
             Err(error) => {
                 drop(connection);
