@@ -30,7 +30,7 @@ pub(crate) struct Bed {
 }
 
 impl Bed {
-    /// Everything is there that `kubectl apply` of [`manifest`](Self::manifest) needs.
+    /// Everything is there that `kubectl apply` of the manifest needs.
     pub(crate) async fn new(nodes: u32) -> Self {
         let cluster = Cluster::builder().nodes(nodes).start().await.unwrap();
         let address = cluster.host_address();
@@ -80,12 +80,18 @@ impl Bed {
         self.cluster.helm(&arguments).await.unwrap();
     }
 
-    pub(crate) fn manifest(&self, rate: u32) -> String {
-        self.manifest_with(rate, "{min: 2, max: 4}", "")
+    /// Applies the pipeline with two workers or more.
+    pub(crate) async fn apply(&self, rate: u32) {
+        self.apply_with(rate, "{min: 2, max: 4}", "").await;
     }
 
     /// `more` are further lines of the spec.
-    pub(crate) fn manifest_with(&self, rate: u32, scaling: &str, more: &str) -> String {
+    pub(crate) async fn apply_with(&self, rate: u32, scaling: &str, more: &str) {
+        let manifest = self.manifest(rate, scaling, more);
+        self.cluster.apply(&manifest).await.unwrap();
+    }
+
+    fn manifest(&self, rate: u32, scaling: &str, more: &str) -> String {
         format!(
             "
 apiVersion: streampipeline.dev/v1alpha1
@@ -155,11 +161,15 @@ spec:
             .unwrap()
     }
 
+    /// A member of the pipeline's status.
+    pub(crate) async fn status(&self, member: &str) -> String {
+        let command = format!("get sp music -o jsonpath={{.status.{member}}}");
+        self.kubectl(&command).await.unwrap()
+    }
+
     /// What the scaler says.
     pub(crate) async fn decision(&self) -> String {
-        self.kubectl("get sp music -o jsonpath={.status.scaling.text}")
-            .await
-            .unwrap()
+        self.status("scaling.text").await
     }
 
     /// Waits until the condition holds.
@@ -188,8 +198,7 @@ spec:
     pub(crate) async fn worker_pods(&self) -> Vec<(String, String)> {
         let command = "get pods -l app.kubernetes.io/instance=music,app.kubernetes.io/component=worker --no-headers \
                        --field-selector=status.phase=Running -o custom-columns=NAME:.metadata.name,NODE:.spec.nodeName";
-        let words: Vec<&str> = command.split_whitespace().collect();
-        let pods = self.cluster.kubectl(&words).await.unwrap();
+        let pods = self.kubectl(command).await.unwrap();
         let pair = |line: &str| {
             let mut words = line.split_whitespace().map(str::to_owned);
             Some((words.next()?, words.next()?))
@@ -200,10 +209,6 @@ spec:
     /// What was produced is stored, each record once, as far as the audit has come.
     pub(crate) async fn assert_audited(&self) {
         self.condition("Audited").await;
-        let audit = self
-            .kubectl("get sp music -o jsonpath={.status.audit}")
-            .await
-            .unwrap();
-        assert_eq!(audit, "missing 0, doubled 0");
+        assert_eq!(self.status("audit").await, "missing 0, doubled 0");
     }
 }

@@ -9,7 +9,7 @@ use crate::bed::{Bed, PATIENCE};
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_that_are_drained_or_lost_cost_no_row() {
     let mut bed = Bed::new(2).await;
-    bed.cluster.apply(&bed.manifest(1_000)).await.unwrap();
+    bed.apply(1_000).await;
     bed.stored(2_000).await;
     let is_spread = async || {
         let pods = bed.worker_pods().await;
@@ -60,11 +60,9 @@ async fn nodes_that_are_drained_or_lost_cost_no_row() {
 async fn a_worker_that_runs_out_of_memory_costs_no_row() {
     const ONE: &str = "{min: 1, max: 1}";
     let bed = Bed::new(1).await;
-    let paused = bed.manifest_with(30_000, ONE, "  paused: {workers: true}\n");
-    bed.cluster.apply(&paused).await.unwrap();
+    bed.apply_with(30_000, ONE, "  paused: {workers: true}\n").await;
     let has_backlog = async || {
-        let lag = bed.kubectl("get sp music -o jsonpath={.status.lag}");
-        let lag = lag.await.unwrap();
+        let lag = bed.status("lag").await;
         if lag.parse().is_ok_and(|lag: u64| lag > 500_000) {
             Ok(())
         } else {
@@ -74,10 +72,7 @@ async fn a_worker_that_runs_out_of_memory_costs_no_row() {
     eventually(PATIENCE, has_backlog).await.unwrap();
 
     let narrow = "  pods: {worker: {resources: {requests: {memory: 64Mi}, limits: {memory: 64Mi}}}}\n";
-    bed.cluster
-        .apply(&bed.manifest_with(1_000, ONE, narrow))
-        .await
-        .unwrap();
+    bed.apply_with(1_000, ONE, narrow).await;
     let was_killed = async || {
         let ends = bed.kubectl("get pods -l app.kubernetes.io/component=worker -o jsonpath={.items[*].status.containerStatuses[*].lastState.terminated.reason}");
         let ends = ends.await.unwrap();
@@ -93,10 +88,7 @@ async fn a_worker_that_runs_out_of_memory_costs_no_row() {
         bed.rows().await
     );
 
-    bed.cluster
-        .apply(&bed.manifest_with(1_000, ONE, ""))
-        .await
-        .unwrap();
+    bed.apply_with(1_000, ONE, "").await;
     bed.stored(500_000).await;
     bed.condition("Ready").await;
     bed.assert_audited().await;

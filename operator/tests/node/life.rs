@@ -11,7 +11,7 @@ async fn a_pipeline_lives_on_a_cluster_from_helm_install_to_its_deletion() {
     let bed = Bed::new(1).await;
 
     let applied = Instant::now();
-    bed.cluster.apply(&bed.manifest(500)).await.unwrap();
+    bed.apply(500).await;
     bed.stored(1).await;
     println!(
         "first row {:.1} s after kubectl apply",
@@ -21,7 +21,7 @@ async fn a_pipeline_lives_on_a_cluster_from_helm_install_to_its_deletion() {
     bed.stored(2_000).await;
 
     // An edit: the generator rolls, and its checkpoints go on where they were.
-    bed.cluster.apply(&bed.manifest(1_000)).await.unwrap();
+    bed.apply(1_000).await;
     bed.more_rows(5_000).await;
 
     // A worker is killed in the middle of its work.

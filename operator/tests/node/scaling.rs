@@ -10,18 +10,12 @@ use crate::bed::{Bed, PATIENCE};
 async fn workers_follow_the_lag_and_the_status_says_why() {
     let bed = Bed::new(1).await;
     let calm = "{min: 1, max: 4, drainWithin: 10s, patience: 20s}";
-    bed.cluster
-        .apply(&bed.manifest_with(200, calm, ""))
-        .await
-        .unwrap();
+    bed.apply_with(200, calm, "").await;
     bed.stored(500).await;
     assert_eq!(bed.workers().await, "1");
 
     // More than one worker of this build can do for long: what a worker can do is measured.
-    bed.cluster
-        .apply(&bed.manifest_with(60_000, calm, ""))
-        .await
-        .unwrap();
+    bed.apply_with(60_000, calm, "").await;
     let more = async || {
         let workers = bed.workers().await;
         if workers == "1" {
@@ -33,10 +27,7 @@ async fn workers_follow_the_lag_and_the_status_says_why() {
     let workers = eventually(PATIENCE, more).await.unwrap();
     println!("{workers} workers: {}", bed.decision().await);
 
-    bed.cluster
-        .apply(&bed.manifest_with(200, calm, ""))
-        .await
-        .unwrap();
+    bed.apply_with(200, calm, "").await;
     let fewer = async || {
         let workers = bed.workers().await;
         if workers == "1" {
