@@ -184,10 +184,11 @@ async fn living(
     let mut seen = look(&valid, &owned, context).await?;
     let time = (context.clock)();
     let told = previous.scaling.as_ref();
+    let decided = scaling::told(told);
     let scaling = remembered.scaling.decide(
         &valid.pipeline,
         &kafka,
-        seen.workers(),
+        seen.workers(&valid.pipeline, decided.as_ref().map(|decided| decided.replicas)),
         told,
         (Instant::now(), time),
     );
@@ -254,7 +255,7 @@ async fn living(
     let status = status::status(&observed, &previous);
     let steady = is_ready(&status);
     write_status(resource, status, &previous, &mut remembered.status, context).await?;
-    if let Some(transition) = scaling::transition(scaling::told(told).as_ref(), decision.as_ref()) {
+    if let Some(transition) = scaling::transition(decided.as_ref(), decision.as_ref()) {
         tell(resource, &transition, context).await;
     }
     match failure {

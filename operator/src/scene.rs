@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use api::Pipeline;
+
 use crate::build::{COMPLETE, Decisions, Desired, Role};
 use crate::dereference::{self, DereferenceError, PodsSeen};
 use crate::index::{DeploymentState, JobState, Live, State};
@@ -13,6 +15,7 @@ use crate::scaling::Workers;
 use crate::stage::Progress;
 use crate::status::{Obstacle, Workload};
 use crate::validate::Valid;
+use crate::workers::desired_workers;
 
 /// What there is of a pipeline.
 pub(crate) struct Scene {
@@ -168,12 +171,16 @@ impl Scene {
         }
     }
 
-    /// The workers as the scaler sees them; `None` before there is a Deployment.
-    pub(crate) fn workers(&self) -> Option<Workers> {
+    /// The workers as the scaler sees them; `None` before there is a Deployment. What was `decided` last counts, not what
+    /// somebody has made of the Deployment since: a decision to leave things as they are would make that the operator's
+    /// own.
+    pub(crate) fn workers(&self, pipeline: &Pipeline, decided: Option<u32>) -> Option<Workers> {
         let state = deployment_state(self.worker.as_deref())?;
         let count = |number: i32| u32::try_from(number).unwrap_or(0);
         Some(Workers {
-            desired: count(state.wanted),
+            desired: decided.map_or(count(state.wanted), |decided| {
+                desired_workers(pipeline, Some(decided))
+            }),
             ready: count(state.available),
         })
     }

@@ -376,6 +376,33 @@ async fn another_writer_of_replicas_is_named() {
     );
 }
 
+/// A hand that changes the number of workers at the moment of a look at Kafka: the scaler, which may see nothing to change,
+/// must not take the number over.
+#[tokio::test(start_paused = true)]
+async fn replicas_set_by_hand_are_not_taken_for_a_decision() {
+    let mut world = World::new();
+    world.start();
+    let mut music = pipeline("music");
+    music["spec"]["scaling"] = json!({"min": 1, "max": 8});
+    world.apply(&music);
+    world.ready("music").await;
+    let reads = |world: &World| world.kafka.0.lock().unwrap().reads;
+    let before = reads(&world);
+    // Sooner than the reconcile that the look brings about.
+    while reads(&world) == before {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    world.api.change(|store| {
+        let edit = json!({"spec": {"replicas": 5}});
+        store
+            .merge_patch(key("deployments", "music-worker"), &edit, false)
+            .unwrap();
+    });
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let worker = world.get("deployments", "music-worker").unwrap();
+    assert_eq!(worker["spec"]["replicas"], 1, "{:#}", world.status("music"));
+}
+
 /// What a field may be changed to, and what the operator then has to do is of no interest here: only that it leaves no
 /// trace once the change is taken back, and that the way to a manifest does not matter.
 const EDITS: [(&str, &str); 14] = [
