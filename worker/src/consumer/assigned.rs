@@ -20,6 +20,9 @@ const RECORD_OVERHEAD: usize = 56;
 /// The first batch of a partition waits no longer than this: people wait for the first rows, to see that it works.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 
+/// And it has no more records than this: a partition that has changed hands stands still until its first batch is stored.
+const FIRST_RECORDS: usize = 5_000;
+
 /// A batch of so many records is large.
 const FULL: usize = 10_000;
 
@@ -203,7 +206,12 @@ impl Assigned {
         }
         self.filling.push(record);
         self.opened.get_or_insert(now);
-        if self.filling.len() >= limits.max_records || self.filling.byte_len() >= limits.max_bytes {
+        let most = if self.stored.is_none() {
+            limits.max_records.min(FIRST_RECORDS)
+        } else {
+            limits.max_records
+        };
+        if self.filling.len() >= most || self.filling.byte_len() >= limits.max_bytes {
             self.close();
         }
     }
