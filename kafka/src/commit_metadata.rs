@@ -30,6 +30,23 @@ pub struct Telemetry {
     /// The audit of this partition since its beginning.
     #[serde(rename = "a", default)]
     pub audit: AuditCounts,
+    /// The worker that reads the partition: its pod's name in a cluster.
+    #[serde(rename = "o", default, skip_serializing_if = "String::is_empty")]
+    pub worker: String,
+    /// How that worker came by it; absent if nobody had stored anything of the partition before.
+    #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
+    pub handover: Option<Handover>,
+}
+
+/// A partition went from one worker to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handover {
+    /// When the new owner stored its first batch, milliseconds since 1970.
+    #[serde(rename = "t")]
+    pub at_ms: i64,
+    /// For how long records had waited for that, while nobody stored any: milliseconds.
+    #[serde(rename = "p")]
+    pub pause_ms: u64,
 }
 
 /// Records that were not there exactly once and in order.
@@ -100,6 +117,11 @@ mod tests {
                 doubled: 2,
                 reordered: 4,
             },
+            worker: "music-worker-5d-x".to_owned(),
+            handover: Some(Handover {
+                at_ms: 1_795_240_100_000,
+                pause_ms: 850,
+            }),
         }
     }
 
@@ -110,8 +132,7 @@ mod tests {
             rows: Some(BTreeMap::from([("plays".to_owned(), 7)])),
             ..telemetry(0)
         };
-        let text =
-            r#"{"r":12345.5,"w":0.25,"t":1795240101123,"n":{"plays":7},"d":3,"a":{"m":1,"d":2,"r":4}}"#;
+        let text = r#"{"r":12345.5,"w":0.25,"t":1795240101123,"n":{"plays":7},"d":3,"a":{"m":1,"d":2,"r":4},"o":"music-worker-5d-x","h":{"t":1795240100000,"p":850}}"#;
         assert_eq!(report.encode().unwrap(), text);
         assert_eq!(Telemetry::decode(text).unwrap(), Some(report));
     }

@@ -12,7 +12,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use scaler::cron::Schedule;
 use scaler::{
-    Committed, Decision, History, LogRange, Mode, Observation, PartitionId, PartitionReading, Policy, Window,
+    Committed, Decision, Handover, History, LogRange, Mode, Observation, PartitionId, PartitionReading,
+    Policy, Window,
 };
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -86,7 +87,6 @@ impl Scaling {
             partitions: reading.partitions.iter().map(aged).collect(),
             desired: workers.desired,
             ready: workers.ready,
-            rebalance_pause_seconds: None,
         };
         let (decision, history) = scaler::decide(&observation, &policy(pipeline), &history, time);
         self.history = Some(history.clone());
@@ -217,6 +217,12 @@ pub fn readings(topic: &str, partitions: &[PartitionLag]) -> Vec<PartitionReadin
                 records_per_busy_second: report.as_ref().and_then(|report| report.records_per_busy_second),
                 sink_wait_share: report.as_ref().and_then(|report| report.sink_wait_share),
                 newest_event_ms: report.as_ref().and_then(|report| report.newest_event_ms),
+                handover: report
+                    .and_then(|report| report.handover)
+                    .map(|handover| Handover {
+                        at_ms: handover.at_ms,
+                        pause_seconds: Duration::from_millis(handover.pause_ms).as_secs_f64(),
+                    }),
             }
         })
         .collect()

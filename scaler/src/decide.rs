@@ -77,6 +77,10 @@ fn judge(
     };
     let demand = demand::demand(readings, policy, history, per_worker, observation.ready);
     fill(terms, &demand, per_worker, observation);
+    // In time it is known where the rate is.
+    if history.arrival.in_doubt() {
+        terms.lag_seconds = None;
+    }
     let patience = history.patience(policy.patience.as_secs_f64());
     let note = |history: &mut History, workers| {
         let clock = history.clock;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::arrival::Arrival;
 use crate::capacity::Capacity;
+use crate::observation::Handover;
 use crate::readings::Memory;
 use crate::recent::Recent;
 use crate::sink::Sink;
@@ -30,8 +31,6 @@ const FORGIVEN_AFTER: f64 = 14_400.0;
 /// Patience grows so many times with each wrong scale-down, of which so many count.
 const REGRET: u32 = 6;
 const MOST_REGRETS: u32 = 2;
-/// The cost of a rebalance is looked for during so many seconds.
-const WATCH: f64 = 300.0;
 
 /// The past.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -47,8 +46,6 @@ pub struct History {
     pub(crate) recent: Recent,
     /// Workers that were asked for at the last reading.
     desired: Option<u32>,
-    /// Workers that were ready at the last reading.
-    ready: Option<u32>,
     /// Since when workers have been starting or stopping, in observed seconds; `None` when as many are ready as are asked for.
     changing_since: Option<f64>,
     /// When the number that works last changed, in observed seconds; `None` if it never has.
@@ -63,19 +60,12 @@ pub struct History {
     pub(crate) lag: Option<f64>,
     start: Option<f64>,
     pause: Option<f64>,
-    /// The rebalance whose cost is being measured.
-    watch: Option<Watch>,
+    /// When the last handover was that is known, milliseconds since 1970 by a worker's clock.
+    handover_ms: Option<i64>,
+    /// The number of workers is changing, or has just changed.
+    resizing: bool,
     #[serde(skip)]
     pub(crate) memory: Vec<Memory>,
-}
-
-/// What a rebalance has cost so far.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct Watch {
-    /// Observed seconds when the partitions changed hands.
-    since: f64,
-    /// How much the lag has grown since, in seconds of arrivals.
-    grown: f64,
 }
 
 /// How the present reading relates to the last one.
@@ -117,9 +107,9 @@ impl History {
     }
 
     /// `patience` as long as past scale-downs were right; more after wrong ones, and so much that rebalances take at most
-    /// a twentieth of the time.
+    /// a tenth of the time.
     pub(crate) fn patience(&self, patience: f64) -> f64 {
-        (patience * f64::from(REGRET.pow(self.regrets.min(MOST_REGRETS)))).max(20.0 * self.pause_seconds())
+        (patience * f64::from(REGRET.pow(self.regrets.min(MOST_REGRETS)))).max(10.0 * self.pause_seconds())
     }
 
     /// Seconds since as many workers as were asked for have been ready; `None` while they are not.
@@ -134,9 +124,13 @@ impl History {
         self.changed_at.is_some()
     }
 
-    /// Notes the number of workers, whoever changed it. `grew` is how much the lag grew since the last reading
-    /// beyond what the workers could not do, in seconds of arrivals.
-    pub(crate) fn workers(&mut self, desired: u32, ready: u32, measured_pause: Option<f64>, grew: f64) {
+    /// Notes the number of workers, whoever changed it.
+    pub(crate) fn workers(&mut self, desired: u32, ready: u32) {
+        match self.desired {
+            // The first workers end a longer wait than a rebalance's.
+            Some(0) => self.resizing = false,
+            before => self.resizing |= before.is_some_and(|before| before != desired),
+        }
         match self.desired.replace(desired) {
             Some(before) if desired > before => self.raised(before, desired),
             Some(before) if desired < before => {
@@ -163,31 +157,20 @@ impl History {
             }
             self.changed_at = Some(self.clock);
         }
-        // The first workers end a longer wait than a rebalance's.
-        if self.ready.replace(ready) > Some(0) && self.changed_at == Some(self.clock) {
-            self.watch = Some(Watch {
-                since: self.clock,
-                grown: 0.0,
-            });
-        }
-        match measured_pause.filter(|pause| (0.0..=LONGEST_PAUSE).contains(pause)) {
-            Some(pause) => self.pause = Some(pause),
-            None => self.watch_rebalance(grew),
-        }
     }
 
-    /// The lag grows while partitions change hands; when it grows no more, what it grew by is what the rebalance cost.
-    fn watch_rebalance(&mut self, grew: f64) {
-        let Some(watch) = &mut self.watch else {
-            return;
-        };
-        watch.grown += grew.max(0.0);
-        let Watch { since, grown } = *watch;
-        if grew <= 0.0 && self.clock > since {
-            self.pause = Some(damp(self.pause, grown.min(LONGEST_PAUSE)));
-            self.watch = None;
-        } else if self.clock - since > WATCH {
-            self.watch = None;
+    /// Takes the latest rebalance that workers tell of. Only that of a change of their number is what such a change
+    /// costs: that a worker died shows after its session has ended.
+    pub(crate) fn rebalanced(&mut self, latest: Option<Handover>) {
+        let news = latest.filter(|latest| self.handover_ms.is_none_or(|known| latest.at_ms > known));
+        if let Some(news) = news {
+            self.handover_ms = Some(news.at_ms);
+            if self.resizing && (0.0..=LONGEST_PAUSE).contains(&news.pause_seconds) {
+                self.pause = Some(news.pause_seconds);
+            }
+        }
+        if self.settled().is_some_and(|settled| settled > LONGEST_PAUSE) {
+            self.resizing = false;
         }
     }
 
@@ -215,7 +198,7 @@ mod tests {
     /// A history whose clock is at `clock`.
     fn at(history: &mut History, clock: f64, desired: u32, ready: u32) {
         history.clock = clock;
-        history.workers(desired, ready, None, 0.0);
+        history.workers(desired, ready);
     }
 
     #[test]
@@ -240,11 +223,31 @@ mod tests {
         assert!((history.patience(300.0) - 1_800.0).abs() < 1e-9);
         at(&mut history, 15_000.0, 4, 4);
         assert!((history.patience(300.0) - 300.0).abs() < 1e-9);
-        history.workers(4, 4, Some(90.0), 0.0);
-        assert!((history.patience(300.0) - 1_800.0).abs() < 1e-9);
-        // Nonsense is no measurement.
-        history.workers(4, 4, Some(f64::NAN), 0.0);
-        assert!((history.pause_seconds() - 90.0).abs() < 1e-9);
+        history.pause = Some(90.0);
+        assert!((history.patience(300.0) - 900.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_pause_counts_where_the_number_of_workers_changed() {
+        let mut history = History::default();
+        let pause = |history: &mut History, at_ms: i64, pause_seconds: f64| {
+            history.rebalanced(Some(Handover { at_ms, pause_seconds }));
+            (history.pause_seconds() * 1_000.0).round() as i64
+        };
+        at(&mut history, 0.0, 2, 2);
+        assert_eq!(pause(&mut history, 1_000, 3.0), 5_000, "from before this history");
+        at(&mut history, 100.0, 4, 2);
+        assert_eq!(pause(&mut history, 1_000, 3.0), 5_000, "the same as before");
+        at(&mut history, 130.0, 4, 4);
+        assert_eq!(pause(&mut history, 130_000, 0.8), 800);
+        assert_eq!(pause(&mut history, 131_000, f64::NAN), 800, "nonsense");
+        assert_eq!(pause(&mut history, 132_000, 1.2), 1_200, "the slowest partition");
+        at(&mut history, 500.0, 4, 4);
+        assert_eq!(pause(&mut history, 132_000, 1.2), 1_200);
+        // One dies and is missed after its session.
+        at(&mut history, 600.0, 4, 3);
+        at(&mut history, 610.0, 4, 4);
+        assert_eq!(pause(&mut history, 610_000, 12.0), 1_200);
     }
 
     #[test]

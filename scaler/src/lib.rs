@@ -42,5 +42,5 @@ mod verdict;
 pub use decide::decide;
 pub use decision::{Bound, Decision, Reason, Terms};
 pub use history::History;
-pub use observation::{Committed, LogRange, Observation, PartitionId, PartitionReading};
+pub use observation::{Committed, Handover, LogRange, Observation, PartitionId, PartitionReading};
 pub use policy::{Bounds, LONGEST_WINDOW, Mode, Policy, PolicyError, Window};

@@ -48,6 +48,17 @@ pub struct PartitionReading {
     pub sink_wait_share: Option<f64>,
     /// Event time of the newest record that was processed, milliseconds since 1970.
     pub newest_event_ms: Option<i64>,
+    /// When another worker last took it over, and what that cost; `None` if it was never taken over, or nothing is known.
+    pub handover: Option<Handover>,
+}
+
+/// A partition went from one worker to another.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Handover {
+    /// When the new owner stored its first batch, milliseconds since 1970 by its clock.
+    pub at_ms: i64,
+    /// For how long records had waited for that, while nobody stored any.
+    pub pause_seconds: f64,
 }
 
 /// Everything that a decision looks at.
@@ -59,9 +70,6 @@ pub struct Observation {
     pub desired: u32,
     /// Workers that run and are ready.
     pub ready: u32,
-    /// Seconds for which partitions stood still in the latest rebalance, if whoever observes has measured it; otherwise
-    /// it is estimated from the lag that came of it.
-    pub rebalance_pause_seconds: Option<f64>,
 }
 
 impl PartitionId {
@@ -115,6 +123,7 @@ mod tests {
             records_per_busy_second: None,
             sink_wait_share: None,
             newest_event_ms: None,
+            handover: None,
         }
     }
 

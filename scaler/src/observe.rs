@@ -6,7 +6,6 @@ use crate::history::{History, Since};
 use crate::observation::Observation;
 use crate::policy::Policy;
 use crate::readings::{self, Gap, Readings};
-use crate::useful;
 
 /// Readings are believed to show workers at full load after so many seconds in unchanged number.
 const FULL_LOAD_AFTER: f64 = 30.0;
@@ -49,33 +48,25 @@ pub(crate) fn observe(
     let Some(seconds) = seconds else {
         history
             .capacity
-            .observe(readings.per_worker, readings.sink_wait, 0.0);
-        history.workers(observation.desired, observation.ready, None, 0.0);
+            .observe(readings.per_worker, readings.sink_wait, 0.0, 0.0);
+        history.workers(observation.desired, observation.ready);
+        history.rebalanced(readings.rebalance);
         return Ok((readings, false));
     };
     let partitions = u32::try_from(readings.partitions.len()).unwrap_or(u32::MAX);
     history.clock += seconds;
-    history
-        .capacity
-        .observe(readings.per_worker, readings.sink_wait, seconds);
+    history.capacity.observe(
+        readings.per_worker,
+        readings.sink_wait,
+        readings.consumed.unwrap_or(0.0),
+        seconds,
+    );
     let arrived = readings.arrived.map(|arrived| arrived / seconds);
     if let Some(rate) = arrived {
         history.arrival.observe(rate, seconds, history.clock);
     }
-    let grew = match (lag_before, arrived.filter(|rate| *rate > 0.0)) {
-        (Some(before), Some(rate)) => {
-            let able =
-                useful::worth(partitions, observation.ready) * history.capacity.per_worker().unwrap_or(0.0);
-            (readings.lag() - before - (rate - able).max(0.0) * seconds) / rate
-        }
-        _ => 0.0,
-    };
-    history.workers(
-        observation.desired,
-        observation.ready,
-        observation.rebalance_pause_seconds,
-        grew,
-    );
+    history.workers(observation.desired, observation.ready);
+    history.rebalanced(readings.rebalance);
     let settled = history.settled().unwrap_or(0.0);
     let arrival = history.arrival.level().unwrap_or(0.0);
     // Behind at both ends of the time, and not because nothing moves.

@@ -1,11 +1,13 @@
 //! From an observation to numbers: what can be decided on, or what is missing.
 
-use crate::observation::{Committed, Observation, PartitionId, PartitionReading};
+use crate::observation::{Committed, Handover, Observation, PartitionId, PartitionReading};
 
 /// A reading older than this, in seconds, says nothing about now.
 const STALE: f64 = 60.0;
 /// Time constant of the damping of a partition's share of the load, in seconds.
 const SHARE_DAMPING: f64 = 120.0;
+/// Handovers so close together, in milliseconds, are one rebalance's.
+const ONE_REBALANCE: i64 = 60_000;
 
 /// What is kept of a partition between two readings. It is not saved: after a restart two readings give it anew.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +41,8 @@ pub(crate) struct Readings {
     pub(crate) sink_wait: Option<f64>,
     /// Age of the oldest newest event of the partitions with lag, in seconds.
     pub(crate) oldest_event: Option<f64>,
+    /// The latest rebalance: its last handover, and the longest pause of all of them.
+    pub(crate) rebalance: Option<Handover>,
     pub(crate) memory: Vec<Memory>,
 }
 
@@ -110,8 +114,19 @@ pub(crate) fn read(
         per_worker: median(per_worker),
         sink_wait,
         oldest_event,
+        rebalance: rebalance(readings),
         memory,
     })
+}
+
+fn rebalance(readings: &[PartitionReading]) -> Option<Handover> {
+    let handovers = || readings.iter().filter_map(|reading| reading.handover);
+    let at_ms = handovers().map(|handover| handover.at_ms).max()?;
+    let pause_seconds = handovers()
+        .filter(|handover| handover.at_ms > at_ms.saturating_sub(ONE_REBALANCE))
+        .map(|handover| handover.pause_seconds)
+        .fold(0.0, f64::max);
+    Some(Handover { at_ms, pause_seconds })
 }
 
 fn remember(

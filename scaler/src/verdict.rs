@@ -209,11 +209,17 @@ fn limited_by_sink(verdict: Verdict, situation: &Situation<'_>) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observation::Handover;
 
     /// 4 workers of 2,500 and a backlog that they drain in `drains` seconds; more would drain it at once.
     fn judged(drains: f64, pause: f64) -> Verdict {
         let mut history = History::default();
-        history.workers(4, 4, Some(pause), 0.0);
+        history.workers(1, 1);
+        history.workers(4, 4);
+        history.rebalanced(Some(Handover {
+            at_ms: 1,
+            pause_seconds: pause,
+        }));
         let demand = Demand {
             arrival: 8_000.0,
             forecast: 8_000.0,

@@ -9,7 +9,8 @@
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use scaler::{
-    Committed, Decision, History, LogRange, Observation, PartitionId, PartitionReading, Policy, decide,
+    Committed, Decision, Handover, History, LogRange, Observation, PartitionId, PartitionReading, Policy,
+    decide,
 };
 
 fn any_number() -> impl Strategy<Value = f64> {
@@ -33,6 +34,7 @@ prop_compose! {
         records_per_busy_second in proptest::option::of(any_number()),
         sink_wait_share in proptest::option::of(any_number()),
         newest_event_ms in proptest::option::of(any::<i64>()),
+        handover in proptest::option::of((any::<i64>(), any_number())),
     ) -> PartitionReading {
         PartitionReading {
             id: PartitionId::new(&"events".into(), partition),
@@ -42,6 +44,7 @@ prop_compose! {
             records_per_busy_second,
             sink_wait_share,
             newest_event_ms,
+            handover: handover.map(|(at_ms, pause_seconds)| Handover { at_ms, pause_seconds }),
         }
     }
 }
@@ -51,9 +54,8 @@ prop_compose! {
         partitions in proptest::collection::vec(any_partition(), 0..8),
         desired in 0_u32..30,
         ready in 0_u32..30,
-        rebalance_pause_seconds in proptest::option::of(any_number()),
     ) -> Observation {
-        Observation { partitions, desired, ready, rebalance_pause_seconds }
+        Observation { partitions, desired, ready }
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::{DeadLetterPolicy, Partition, StartFrom};
-use kafka::commit_metadata::{AuditCounts, Telemetry};
+use jiff::Timestamp;
+use kafka::commit_metadata::{AuditCounts, Handover, Telemetry};
 use kafka::context::ErrorReporter;
 use kafka::fetch::{BatchError, Fetcher};
 use runtime::backoff::Backoff;
@@ -13,6 +14,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::consumer::{Batch, Command, Finding, Input};
+use crate::load::{Load, Report};
 use crate::metrics::Metrics;
 use crate::position::{self, Beginning, Watermarks};
 use crate::progress::Progress;
@@ -20,6 +22,7 @@ use crate::sink::{Claim, Sink, SinkError, SinkErrorKind};
 use crate::sql::Plans;
 use crate::state::PartitionState;
 use crate::store::{PartitionWriter, StoreError, Stored};
+use crate::takeover::Takeover;
 
 /// Retries while the sink or Kafka is away.
 const RETRY: Backoff = Backoff {
@@ -49,6 +52,7 @@ pub(crate) struct Shared {
     pub(crate) sink_health: runtime::health::Condition,
     /// As many batches are in memory as Arrow and COPY data at the same time.
     pub(crate) concurrency: Semaphore,
+    pub(crate) load: Load,
     /// Who holds the leases, for people.
     pub(crate) owner: String,
     pub(crate) policy: DeadLetterPolicy,
@@ -61,6 +65,19 @@ pub(crate) struct PartitionTask {
     pub(crate) start_from: StartFrom,
     pub(crate) input: mpsc::Receiver<Input>,
     pub(crate) stop: CancellationToken,
+    pub(crate) ownership: Ownership,
+}
+
+/// How the partition came to this worker.
+#[derive(Debug, Default)]
+pub(crate) enum Ownership {
+    /// It is yet to be claimed.
+    #[default]
+    Assigned,
+    /// Claimed, and nothing is stored since.
+    Taking(Takeover),
+    /// At work: the handover that began it, if there was one.
+    Owned(Option<Handover>),
 }
 
 /// Why a stretch of work on a partition ended.
@@ -98,6 +115,11 @@ impl PartitionTask {
                 return self.pause_before_reclaim(REFUSED_RETRY, 0).await;
             }
         };
+        // A partition that is claimed again, because the sink was away, say, has not changed hands.
+        if let Ownership::Assigned = self.ownership {
+            self.ownership = Takeover::begin(&claim, tokio::time::Instant::now())
+                .map_or(Ownership::Owned(None), Ownership::Taking);
+        }
         let Some(watermarks) = self.watermarks().await else {
             return End::Stop;
         };
@@ -238,6 +260,7 @@ impl PartitionTask {
         loop {
             let outcome = {
                 let _turn = shared.concurrency.acquire().await.map_err(|_| End::Stop)?;
+                let _in_hand = shared.load.take_in_hand();
                 writer.store(records, &mut stored).await
             };
             let error = match outcome {
@@ -288,11 +311,18 @@ impl PartitionTask {
             computing = ?stored.computing, waiting = ?stored.waiting, "batch stored"
         );
         self.note(writer.next(), writer.state());
+        if let Ownership::Taking(takeover) = &self.ownership {
+            let oldest = records.get(0).and_then(|record| record.timestamp);
+            let handover = takeover.end(oldest, tokio::time::Instant::now(), Timestamp::now());
+            tracing::info!(partition = %self.partition, pause_ms = handover.pause_ms, "taken over");
+            self.ownership = Ownership::Owned(Some(handover));
+        }
+        let load = shared.load.stored(stored.records, stored.computing);
         self.send(Command::Stored {
             partition: self.partition.clone(),
             attempt: *attempt,
             next: writer.next(),
-            metadata: telemetry(writer.state(), &stored),
+            metadata: self.telemetry(writer.state(), load),
         });
         if failures > 0 {
             tracing::info!(partition = %self.partition, "storing again");
@@ -344,26 +374,31 @@ impl PartitionTask {
             tracing::debug!(partition = %self.partition, "the reader has ended");
         }
     }
-}
 
-/// What the operator and the scaler learn from Kafka alone.
-fn telemetry(state: &PartitionState, stored: &Stored) -> String {
-    let busy = (stored.computing + stored.waiting).as_secs_f64().max(1e-6);
-    let totals = state.audit.totals();
-    let report = Telemetry {
-        records_per_busy_second: Some(stored.records as f64 / busy),
-        sink_wait_share: Some(stored.waiting.as_secs_f64() / busy),
-        newest_event_ms: state.newest,
-        rows: Some(state.rows.clone()),
-        dead_letters: state.dead_letters,
-        audit: AuditCounts {
-            missing: totals.missing,
-            doubled: totals.doubled,
-            reordered: totals.reordered,
-        },
-    };
-    report.encode().unwrap_or_else(|error| {
-        tracing::debug!(%error, "the report for the committed offset");
-        String::new()
-    })
+    /// What the operator and the scaler learn from Kafka alone.
+    fn telemetry(&self, state: &PartitionState, load: Report) -> String {
+        let totals = state.audit.totals();
+        let handover = match self.ownership {
+            Ownership::Owned(handover) => handover,
+            Ownership::Assigned | Ownership::Taking(_) => None,
+        };
+        let report = Telemetry {
+            records_per_busy_second: Some(load.records_per_busy_second),
+            sink_wait_share: Some(load.sink_wait_share),
+            newest_event_ms: state.newest,
+            rows: Some(state.rows.clone()),
+            dead_letters: state.dead_letters,
+            audit: AuditCounts {
+                missing: totals.missing,
+                doubled: totals.doubled,
+                reordered: totals.reordered,
+            },
+            worker: self.shared.owner.clone(),
+            handover,
+        };
+        report.encode().unwrap_or_else(|error| {
+            tracing::debug!(%error, "the report for the committed offset");
+            String::new()
+        })
+    }
 }

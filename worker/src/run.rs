@@ -19,8 +19,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::consumer::{Context, Inbox, Input, Reader, Spawn};
+use crate::load::Load;
 use crate::metrics::Metrics;
-use crate::partition::{PartitionTask, Shared};
+use crate::partition::{Ownership, PartitionTask, Shared};
 use crate::progress::Progress;
 use crate::reference::{self, ReferenceError};
 use crate::sink::{Sink, SinkError};
@@ -133,6 +134,7 @@ impl Worker {
             progress,
             sink_health: health.condition("sink"),
             concurrency: Semaphore::new(concurrency),
+            load: Load::new(threads(), crate::processor::time),
             owner: name,
             policy: pipeline.dead_letters,
         });
@@ -227,6 +229,11 @@ fn concurrency(pipeline: &Pipeline) -> usize {
     }
 }
 
+/// Threads that batches are worked on with, as many as tokio has.
+fn threads() -> u32 {
+    u32::try_from(tokio::runtime::Handle::current().metrics().num_workers()).unwrap_or(u32::MAX)
+}
+
 fn consumer_config(pipeline: &Pipeline, secrets: &Secrets, name: &str) -> Result<ClientConfig, ClientError> {
     let mut config = client_config(&pipeline.kafka, secrets, name)?;
     config
@@ -270,6 +277,7 @@ impl Spawn for Tasks {
             start_from,
             input,
             stop,
+            ownership: Ownership::default(),
         };
         self.tokio.spawn(task.run())
     }

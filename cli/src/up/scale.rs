@@ -56,7 +56,6 @@ impl Scaling {
             partitions: ends.readings.clone(),
             desired: workers,
             ready: workers,
-            rebalance_pause_seconds: None,
         };
         let (decision, history) = scaler::decide(&observation, &self.policy, &self.history, now);
         self.history = history;
@@ -100,6 +99,7 @@ spec:
             age_seconds: 0.0,
             records_per_busy_second: Some(2_000.0),
             sink_wait_share: Some(0.1),
+            handover: None,
             newest_event_ms: None,
         };
         Ends {

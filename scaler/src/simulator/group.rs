@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::assignment;
-use crate::observation::{Committed, LogRange, Observation, PartitionId, PartitionReading};
+use crate::observation::{Committed, Handover, LogRange, Observation, PartitionId, PartitionReading};
 
 /// What everything runs on.
 #[derive(Debug, Clone, PartialEq)]
@@ -188,7 +188,8 @@ impl Group {
         let wait = 1.0 - self.sink_factor * (1.0 - self.platform.sink_wait);
         let partitions = (self.ids.iter().zip(&self.owners))
             .zip(self.end.iter().zip(&self.position))
-            .map(|((id, owner), (end, position))| {
+            .zip(&self.paused_until)
+            .map(|(((id, owner), (end, position)), until)| {
                 let rate = reported.iter().find(|(worker, _)| Some(*worker) == *owner);
                 PartitionReading {
                     id: id.clone(),
@@ -201,6 +202,10 @@ impl Group {
                     records_per_busy_second: rate.map(|(_, rate)| *rate),
                     sink_wait_share: rate.map(|_| wait),
                     newest_event_ms: None,
+                    handover: (1..=self.seconds).contains(until).then(|| Handover {
+                        at_ms: i64::from(*until) * 1_000,
+                        pause_seconds: f64::from(self.platform.pause_seconds),
+                    }),
                 }
             })
             .collect();
@@ -208,7 +213,6 @@ impl Group {
             partitions,
             desired: self.desired(),
             ready: self.ready(),
-            rebalance_pause_seconds: None,
         }
     }
 

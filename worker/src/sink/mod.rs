@@ -19,6 +19,7 @@ mod sql;
 pub mod sqlite;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::Partition;
 use arrow::array::RecordBatch;
@@ -67,6 +68,13 @@ pub struct Claim {
     pub next_offset: Option<i64>,
     /// The state stored with it (JSON), opaque to the sink.
     pub state: Option<String>,
+    /// How long ago the partition was last written, by the sink's clock; zero if it never was.
+    pub idle: Duration,
+}
+
+/// A time that a sink gives in seconds. One that its clock makes negative is none.
+fn idle(seconds: Option<f64>) -> Duration {
+    Duration::try_from_secs_f64(seconds.unwrap_or(0.0)).unwrap_or_default()
 }
 
 /// Why rows of a reference cannot be read.

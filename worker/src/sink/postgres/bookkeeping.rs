@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::{BATCH_LIMIT, Connection, Postgres, QUERY_LIMIT, READING, WRITING, classify};
 use crate::sink::sql::storable_text;
-use crate::sink::{Advance, Claim, DeadLetter, Lease, SinkError, StoredDeadLetter, StoredPosition};
+use crate::sink::{Advance, Claim, DeadLetter, Lease, SinkError, StoredDeadLetter, StoredPosition, idle};
 
 pub(super) const OFFSETS: &str = "streampipeline_offsets";
 pub(super) const DEAD_LETTERS: &str = "streampipeline_dead_letters";
@@ -52,8 +52,9 @@ impl Postgres {
         let sql = format!(
             "INSERT INTO {} AS stored (pipeline, topic, partition, epoch, owner) VALUES ($1, $2, $3, 1, $4) \
              ON CONFLICT (pipeline, topic, partition) \
-             DO UPDATE SET epoch = stored.epoch + 1, owner = excluded.owner, updated_at = now() \
-             RETURNING next_offset, epoch, state::text",
+             DO UPDATE SET epoch = stored.epoch + 1, owner = excluded.owner \
+             RETURNING next_offset, epoch, state::text, \
+             extract(epoch FROM clock_timestamp() - stored.updated_at)::float8",
             self.qualified(OFFSETS)
         );
         let claim = async |connection: &mut Connection| {
@@ -70,6 +71,7 @@ impl Postgres {
                     epoch: row.try_get(1)?,
                 },
                 state: row.try_get(2)?,
+                idle: idle(row.try_get(3)?),
             })
         };
         let claim: Claim = self.work(WRITING, context, claim).await?;

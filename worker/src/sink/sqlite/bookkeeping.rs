@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use super::connect::{Connection, Slot};
 use super::{Sqlite, classify};
 use crate::sink::sql::storable_text;
-use crate::sink::{Advance, Claim, DeadLetter, Lease, SinkError, StoredDeadLetter, StoredPosition};
+use crate::sink::{Advance, Claim, DeadLetter, Lease, SinkError, StoredDeadLetter, StoredPosition, idle};
 
 /// The product's own tables. Instants are text as in the pipeline's tables.
 pub(super) const TABLES: [(&str, &str); 3] = [
@@ -42,8 +42,9 @@ impl Sqlite {
                            (pipeline, topic, partition, epoch, owner, updated_at) \
                            VALUES (?, ?, ?, 1, ?, strftime('%Y-%m-%d %H:%M:%f000', 'now')) \
                            ON CONFLICT (pipeline, topic, partition) DO UPDATE SET epoch = stored.epoch + 1, \
-                           owner = excluded.owner, updated_at = excluded.updated_at \
-                           RETURNING next_offset, epoch, state";
+                           owner = excluded.owner \
+                           RETURNING next_offset, epoch, state, \
+                           (julianday('now') - julianday(updated_at)) * 86400.0";
         let claim = async |connection: &mut Connection| {
             let row = sqlx::query(SQL)
                 .bind(self.pipeline.as_str())
@@ -59,6 +60,7 @@ impl Sqlite {
                     epoch: row.try_get(1)?,
                 },
                 state: row.try_get(2)?,
+                idle: idle(row.try_get(3)?),
             })
         };
         work(&self.writer, || format!("claiming {partition}"), claim).await
