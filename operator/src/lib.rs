@@ -28,6 +28,7 @@ pub mod check;
 pub mod cleanup;
 pub mod controller;
 pub mod definition;
+mod deletion_cost;
 pub mod dereference;
 pub mod index;
 pub mod install;

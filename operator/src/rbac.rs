@@ -72,7 +72,12 @@ pub const RULES: &[Rule] = &[
         &["get", "list", "watch"],
         "those that pipelines name; lists are of metadata only",
     ),
-    watched("", "pods", &["list"], "why they do not work"),
+    watched(
+        "",
+        "pods",
+        &["list", "patch"],
+        "why they do not work, and which worker to stop first",
+    ),
     watched("", "configmaps", OBJECT, "manifests of the programs"),
     watched("", "services", OBJECT, "names of the pods"),
     watched("", "serviceaccounts", OBJECT, "identity of the pods"),

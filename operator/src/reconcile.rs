@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::apply::{Applier, ApplyError};
 use crate::build::{self, BuildError, Decisions, Defaults, Objects, Role};
 use crate::cleanup;
+use crate::deletion_cost;
 use crate::dereference::{DereferenceError, PodsSeen, SecretCache};
 use crate::index::{Index, JobState, Live};
 use crate::kafka::{Links, Seen, Wish};
@@ -25,7 +26,7 @@ use crate::kind::Kind;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::scaling::{self, Scaling};
-use crate::scene::look;
+use crate::scene::{Scene, look};
 use crate::stage::{self, Turn};
 use crate::status::{self, Observed, Obstacle, Workload};
 use crate::validate::{self, Refusal};
@@ -188,7 +189,7 @@ async fn living(
     let scaling = remembered.scaling.decide(
         &valid.pipeline,
         &kafka,
-        seen.workers(&valid.pipeline, decided.as_ref().map(|decided| decided.replicas)),
+        seen.workers(&valid.pipeline, told),
         told,
         (Instant::now(), time),
     );
@@ -206,6 +207,7 @@ async fn living(
         .await?;
 
     // Apply.
+    spare_the_busy(&seen, decisions.workers, &kafka, key, context).await;
     let progress = seen.progress(&valid, &kafka, decisions.workers);
     let turn = stage::turn(progress);
     let applier = Applier {
@@ -261,6 +263,18 @@ async fn living(
     match failure {
         Some(failure) => Err(failure.into()),
         None => Ok(again(steady, retry_in)),
+    }
+}
+
+/// Has the cluster stop those workers first that have the least to do. A courtesy: without it others are stopped.
+async fn spare_the_busy(seen: &Scene, workers: u32, kafka: &Seen, key: &Key, context: &Context) {
+    let fewer = workers > 0 && seen.workers_wanted().is_some_and(|wanted| workers < wanted);
+    let Some(reading) = kafka.history.last().filter(|_| fewer) else {
+        return;
+    };
+    let marked = deletion_cost::mark(&context.client, &key.0, &key.1, &reading.held).await;
+    if let Err(error) = marked {
+        tracing::warn!(%error, "the workers that are to stop first could not be marked");
     }
 }
 

@@ -19,7 +19,7 @@ use serde_json::json;
 
 pub use broker::Brokers;
 pub use link::{Links, LinksConfig, Seen};
-pub use reading::{History, Reading, TopicReading};
+pub use reading::{Held, History, Reading, TopicReading};
 
 use crate::build::hash_of;
 use crate::dereference::Secrets;

@@ -26,6 +26,17 @@ pub struct Reading {
     pub reports: usize,
     /// All partitions, for the scaler; only the newest look has them.
     pub partitions: Vec<PartitionReading>,
+    /// What each worker has, by its name; only the newest look has it.
+    pub held: BTreeMap<String, Held>,
+}
+
+/// What a worker has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Held {
+    /// Partitions.
+    pub partitions: u32,
+    /// Records that wait in them, as far as is known.
+    pub lag: u64,
 }
 
 /// How far the workers were in one topic.
@@ -55,6 +66,7 @@ impl Reading {
             audit: AuditCounts::default(),
             reports: 0,
             partitions: Vec::new(),
+            held: BTreeMap::new(),
         };
         let mut rows_known = true;
         for (name, partitions) in topics {
@@ -77,11 +89,15 @@ impl Reading {
                     .map(|partition| partition.range.map(|range| range.end))
                     .sum(),
             });
-            let reports = partitions
-                .iter()
-                .filter_map(|partition| partition.metadata.as_deref());
-            // What another program committed is no report; it says nothing.
-            for report in reports.filter_map(|text| Telemetry::decode(text).ok().flatten()) {
+            for partition in partitions {
+                // What another program committed is no report; it says nothing.
+                let text = partition.metadata.as_deref();
+                let Some(report) = text.and_then(|text| Telemetry::decode(text).ok().flatten()) else {
+                    continue;
+                };
+                let held = reading.held.entry(report.worker).or_default();
+                held.partitions += 1;
+                held.lag += partition.lag().unwrap_or(0);
                 reading.reports += 1;
                 reading.dead_letters += report.dead_letters;
                 reading.audit.missing += report.audit.missing;
@@ -151,6 +167,7 @@ impl History {
         }
         if let Some(last) = self.readings.back_mut() {
             last.partitions = Vec::new();
+            last.held = BTreeMap::new();
         }
         if self.readings.len() == KEPT {
             self.readings.pop_front();
