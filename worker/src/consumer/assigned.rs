@@ -300,6 +300,11 @@ impl Assigned {
         (self.committed.replace(*next) != Some(*next)).then(|| (*next, metadata.clone()))
     }
 
+    /// Whether the task has nothing to do while there is a batch for it.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.in_flight == 0 && !self.ready.is_empty()
+    }
+
     /// Whether everything that was read is stored.
     pub(super) fn idle(&self) -> bool {
         self.in_flight == 0 && self.ready.is_empty() && self.filling.is_empty()

@@ -147,7 +147,7 @@ impl<'a, S: Spawn> Turn<'a, S> {
         let now = Instant::now();
         self.take(first, now);
         for _ in 1..CHUNKS_A_TURN {
-            if self.is_over_budget() {
+            if self.is_over_budget() || self.assignment.iter().any(Assigned::is_awaited) {
                 break;
             }
             let Ok(fetched) = self.inbox.chunks.try_recv() else {
