@@ -156,6 +156,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) {
             () = &mut sweeping => {}
             _ = beat.tick() => {
                 heartbeat.beat();
+                context.metrics.set_pipelines(store.len());
                 let pipelines = store.wait_until_ready().now_or_never();
                 condition.set(match pipelines {
                     Some(_) => listed.state(),

@@ -491,6 +491,5 @@ impl Context {
         pipelines.retain(|key, _| keep(key));
         self.secrets
             .retain(|namespace| pipelines.keys().any(|(other, _)| other == namespace));
-        self.metrics.set_pipelines(pipelines.len());
     }
 }
