@@ -39,13 +39,12 @@ async fn workers_follow_the_lag_and_the_status_says_why() {
         "the lag was gone {:.1?} after the workers were ready",
         began.elapsed()
     );
-    let pause = seconds(&bed, "rebalancePauseSeconds").await;
-    println!("partitions stood still for {pause} s");
 
     bed.apply_with(200, SCALING, LIMITED).await;
     let took = until_workers(&bed, "1").await;
     let patience = seconds(&bed, "patienceSeconds").await;
-    println!("patience {patience} s");
+    let pause = seconds(&bed, "rebalancePauseSeconds").await;
+    println!("partitions stood still for {pause} s; patience {patience} s");
     assert!(took < PROMPT + Duration::from_secs_f64(patience), "{took:?}");
     let handovers = bed
         .kubectl("logs -l app.kubernetes.io/component=worker --tail=-1")
