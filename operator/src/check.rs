@@ -46,10 +46,26 @@ pub async fn check(client: &Client, config: &CheckConfig) -> Result<Vec<String>,
         None => Api::all(client.clone()),
     };
     if let Err(error) = pipelines.list_metadata(&ListParams::default().limit(1)).await {
-        problems.push(format!("StreamPipelines cannot be listed: {error}"));
+        problems.push(not_served(&error));
     }
     problems.extend(no_leader(client, config).await?);
     Ok(problems)
+}
+
+fn not_served(error: &kube::Error) -> String {
+    match error {
+        // Not the object but the kind: a list of none is no error.
+        kube::Error::Api(status) if status.code == 404 => {
+            "the cluster does not know StreamPipelines: apply their definition (streampipeline-operator crd), or \
+             restart an operator that keeps it up to date"
+                .to_owned()
+        }
+        kube::Error::Api(status) => format!("StreamPipelines cannot be listed: {}", status.message),
+        error => format!(
+            "StreamPipelines cannot be listed: {}",
+            runtime::report::lines(error).replace('\n', " ")
+        ),
+    }
 }
 
 /// All that the operator calls, one question a verb.

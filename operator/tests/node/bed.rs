@@ -80,6 +80,18 @@ impl Bed {
         self.cluster.helm(&arguments).await.unwrap();
     }
 
+    /// Runs the chart's test, and gives what helm says and the test's pod.
+    pub(crate) async fn helm_test(&self) -> Result<String, Error> {
+        let arguments = [
+            "test",
+            "streampipeline",
+            "--namespace=streampipeline",
+            "--logs",
+            "--timeout=3m",
+        ];
+        self.cluster.helm(&arguments).await
+    }
+
     /// Applies the pipeline with two workers or more.
     pub(crate) async fn apply(&self, rate: u32) {
         self.apply_with(rate, "{min: 2, max: 4}", "").await;

@@ -1,4 +1,4 @@
-//! What a user does: helm install, kubectl apply, rows in PostgreSQL, an edit, a killed worker, a deletion.
+//! What a user does: helm install and test, kubectl apply, rows in PostgreSQL, an edit, a killed worker, a deletion.
 
 use std::time::Instant;
 
@@ -9,6 +9,11 @@ use crate::bed::{Bed, PATIENCE};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pipeline_lives_on_a_cluster_from_helm_install_to_its_deletion() {
     let bed = Bed::new(1).await;
+    let said = bed.helm_test().await.unwrap();
+    assert!(
+        said.contains("the operator has its rights, its definition is served, and one leads"),
+        "{said}"
+    );
 
     let applied = Instant::now();
     bed.apply(500).await;
@@ -51,4 +56,32 @@ async fn a_pipeline_lives_on_a_cluster_from_helm_install_to_its_deletion() {
         .await;
     assert!(rows > 17_000, "the data stays: {rows}");
     assert_eq!(rows, audited, "every record that was read is a row, once");
+    a_broken_installation_fails_its_test(&bed).await;
+}
+
+/// What is missing is told, each by a sentence; there is no pipeline any more that could miss it as well.
+async fn a_broken_installation_fails_its_test(bed: &Bed) {
+    bed.kubectl("delete crd streampipelines.streampipeline.dev")
+        .await
+        .unwrap();
+    bed.kubectl("delete clusterrolebinding streampipeline:streampipeline-operator")
+        .await
+        .unwrap();
+    // The API server takes a moment to notice either.
+    let is_told = async || {
+        let said = match bed.helm_test().await {
+            Ok(said) => return Err(said),
+            Err(error) => error.to_string(),
+        };
+        let told = [
+            "no right to patch customresourcedefinitions of apiextensions.k8s.io in the cluster",
+            "the cluster does not know StreamPipelines: apply their definition",
+        ];
+        if told.iter().all(|sentence| said.contains(sentence)) {
+            Ok(())
+        } else {
+            Err(said)
+        }
+    };
+    eventually(PATIENCE, is_told).await.unwrap();
 }
