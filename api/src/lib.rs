@@ -30,7 +30,7 @@ mod quantity;
 mod quoted;
 mod validate;
 
-pub use crd::{StreamPipeline, StreamPipelineSpec, StreamPipelineStatus, crd_yaml};
+pub use crd::{RELEASE, StreamPipeline, StreamPipelineSpec, StreamPipelineStatus, crd_yaml, definition};
 pub use duration::{DurationError, parse_duration};
 pub use field_type::{Field, FieldType, FieldTypeError, TimestampFormat};
 pub use manifest::{ManifestError, Place, parse};

@@ -206,7 +206,11 @@ fn the_yaml_is_the_definition_and_always_the_same() {
         "a blank at the end of a line"
     );
     let read: Value = serde_yaml::from_str(&yaml).unwrap();
-    assert_eq!(read, serde_json::to_value(StreamPipeline::crd()).unwrap());
+    assert_eq!(read, serde_json::to_value(api::definition()).unwrap());
+    assert_eq!(
+        read["metadata"]["annotations"][api::RELEASE],
+        env!("CARGO_PKG_VERSION")
+    );
     // `kubectl apply` keeps a copy in an annotation, which holds 256 KiB.
     assert!(read.to_string().len() < 200_000);
 }

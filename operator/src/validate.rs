@@ -27,7 +27,7 @@ pub struct Valid {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// It does not even have the shape of one.
-    #[error("{0}; correct the manifest")]
+    #[error("{0}; correct the manifest, or upgrade the operator if the manifest is for a later release")]
     Unreadable(String),
     /// It contradicts itself.
     #[error("{0}")]

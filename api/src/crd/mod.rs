@@ -38,7 +38,7 @@ pub use sink::*;
 pub use status::{ModelStatus, StreamPipelineStatus, TopicStatus};
 pub use table::*;
 pub use topic::*;
-pub use yaml::crd_yaml;
+pub use yaml::{RELEASE, crd_yaml, definition};
 
 use crate::DeletionPolicy;
 

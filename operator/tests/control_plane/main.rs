@@ -14,3 +14,4 @@ mod kafka;
 mod admission;
 mod life;
 mod scene;
+mod versions;

@@ -56,7 +56,7 @@ pub(crate) struct Scene<'a> {
     stop: CancellationToken,
 }
 
-async fn client(kubeconfig: &std::path::Path) -> Client {
+pub(crate) async fn client(kubeconfig: &std::path::Path) -> Client {
     let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
         .await
@@ -167,22 +167,20 @@ impl<'a> Scene<'a> {
         serde_json::from_str(&text).unwrap_or_default()
     }
 
-    pub(crate) async fn condition(&self, kind: &str) -> String {
-        let music = self.object("streampipelines", "music").await;
-        let conditions = music["status"]["conditions"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default();
-        let found = conditions
-            .iter()
+    /// A condition of a pipeline.
+    async fn said(&self, pipeline: &str, kind: &str) -> Value {
+        let object = self.object("streampipelines", pipeline).await;
+        let conditions = object["status"]["conditions"].as_array().cloned();
+        let mut conditions = conditions.unwrap_or_default().into_iter();
+        conditions
             .find(|condition| condition["type"] == kind)
-            .cloned()
-            .unwrap_or_default();
-        format!(
-            "{} {}",
-            found["status"].as_str().unwrap_or("-"),
-            found["reason"].as_str().unwrap_or("-")
-        )
+            .unwrap_or_default()
+    }
+
+    /// A condition's sentence.
+    pub(crate) async fn message(&self, pipeline: &str, kind: &str) -> String {
+        let said = self.said(pipeline, kind).await;
+        said["message"].as_str().unwrap_or_default().to_owned()
     }
 
     /// Makes the operator's Deployment, by which a plan knows its settings. Nothing runs in its pod.
@@ -214,12 +212,25 @@ impl<'a> Scene<'a> {
             .collect()
     }
 
+    /// Waits until a condition of the pipeline `music` has this status and reason.
     pub(crate) async fn until(&self, kind: &str, expected: &str) {
-        eventually(MOMENT, async || {
-            (self.condition(kind).await == expected).then_some(())
-        })
-        .await
-        .unwrap_or_else(|error| panic!("{kind} is not {expected}: {error}"));
+        self.until_of("music", kind, expected).await;
+    }
+
+    pub(crate) async fn until_of(&self, pipeline: &str, kind: &str, expected: &str) {
+        let is_said = async || {
+            let said = self.said(pipeline, kind).await;
+            let text = |member: &str| said[member].as_str().unwrap_or("-").to_owned();
+            let found = format!("{} {}", text("status"), text("reason"));
+            if found == expected {
+                Ok(())
+            } else {
+                Err(format!("{kind} is {found}: {}", text("message")))
+            }
+        };
+        eventually(MOMENT, is_said)
+            .await
+            .unwrap_or_else(|error| panic!("{kind} of {pipeline} is not {expected}: {error}"));
     }
 }
 
