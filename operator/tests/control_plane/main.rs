@@ -13,5 +13,6 @@ mod kafka;
 
 mod admission;
 mod life;
+mod misuse;
 mod scene;
 mod versions;
