@@ -2,6 +2,7 @@
 
 mod conditions;
 mod parts;
+mod surplus;
 #[cfg(test)]
 mod tests;
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ::kafka::commit_metadata::AuditCounts;
 
+use super::surplus::surplus;
 use super::{Observed, Said, Truth, Workload};
 use crate::build::{Role, selector_text};
 use crate::kafka::Reading;
@@ -270,7 +271,12 @@ fn processing(observed: &Observed<'_>, valid: &Valid, prepared: &Said) -> Said {
             format!("whether records are stored is not known: {why}"),
         );
     };
-    let workers = format!("{} of {} worker(s) ready", worker.available(), worker.wanted);
+    let workers = format!(
+        "{} of {} worker(s) ready{}",
+        worker.available(),
+        worker.wanted,
+        surplus(worker.wanted, partitions(observed), &valid.pipeline.scaling)
+    );
     let rate = observed.kafka.history.rate();
     match (reading.lag(), rate) {
         (Some(0), _) => say(
@@ -309,6 +315,19 @@ fn processing(observed: &Observed<'_>, valid: &Valid, prepared: &Said) -> Said {
             }
         }
     }
+}
+
+/// Of all topics together; 0 before they are known.
+fn partitions(observed: &Observed<'_>) -> u32 {
+    let topics = observed
+        .kafka
+        .topics
+        .as_ref()
+        .and_then(|topics| topics.as_ref().ok());
+    let known = topics.into_iter().flatten();
+    known
+        .filter_map(|partitions| u32::try_from(*partitions).ok())
+        .sum()
 }
 
 fn stalled(valid: &Valid, lag: u64) -> Said {

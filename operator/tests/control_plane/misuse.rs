@@ -1,7 +1,9 @@
 //! FAULTS 11 and 12: what is wrong about a pipeline that runs is refused, or told with the place and a remedy. What runs
 //! is left alone, and once it is mended all is well again, without anybody starting anything anew.
 
-use crate::scene::{MUSIC, Scene};
+use testbed::eventually;
+
+use crate::scene::{MOMENT, MUSIC, Scene};
 
 /// What runs: the Deployments' generations, and which pods there are.
 async fn running(scene: &Scene<'_>) -> String {
@@ -92,6 +94,18 @@ async fn a_wrong_edit_is_refused_or_told_and_what_runs_is_left_alone() {
         scene.until("Ready", "True RowsFlow").await;
     }
     assert_eq!(running(&scene).await, before);
+
+    // More workers than partitions are what was asked for, and do no harm.
+    let many = edited("min: 1, max: 12,", "min: 1, replicas: 14,");
+    scene.apply(&many).await.unwrap();
+    let told = "everything is stored; 14 of 14 worker(s) ready, 2 more than the 12 partition(s) keep busy; lower \
+                spec.scaling.replicas, or raise the partitions of a topic";
+    eventually(MOMENT, async || {
+        let message = scene.message("music", "Ready").await;
+        if message == told { Ok(()) } else { Err(message) }
+    })
+    .await
+    .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
