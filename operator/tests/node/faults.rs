@@ -1,5 +1,7 @@
 //! Nodes and kubelets go, memory runs out: the pipeline goes on, and nothing is lost or doubled (FAULTS 25).
 
+use std::time::Instant;
+
 use testbed::{Part, eventually};
 
 use crate::bed::{Bed, PATIENCE};
@@ -50,6 +52,47 @@ async fn nodes_that_are_drained_or_lost_cost_no_row() {
         .await
         .unwrap();
     bed.more_rows(5_000).await;
+    bed.condition("Ready").await;
+    bed.assert_audited().await;
+}
+
+/// A node that its provider takes back: its pods are told to end and have 25 seconds, no budget is asked, nothing new is
+/// started there, and then it is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_taken_back_costs_no_row() {
+    let mut bed = Bed::new(2).await;
+    bed.apply(1_000).await;
+    bed.stored(2_000).await;
+    bed.condition("Ready").await;
+    let node = bed
+        .kubectl("get pods -l app.kubernetes.io/component=generator -o jsonpath={.items[0].spec.nodeName}")
+        .await
+        .unwrap();
+    let number: u32 = node.strip_prefix("node-").unwrap().parse().unwrap();
+    let told = Instant::now();
+    bed.kubectl(&format!("cordon {node}")).await.unwrap();
+    let ended = format!(
+        "delete pods --all-namespaces --field-selector=spec.nodeName={node} --grace-period=25 --timeout=120s"
+    );
+    bed.kubectl(&ended).await.unwrap();
+    println!(
+        "pods ended {:.1} s after the notice",
+        told.elapsed().as_secs_f64()
+    );
+    bed.cluster.kill(Part::Kubelet(number)).await.unwrap();
+    bed.cluster.kill(Part::Containerd(number)).await.unwrap();
+    bed.kubectl(&format!("delete node {node}")).await.unwrap();
+
+    bed.more_rows(10_000).await;
+    println!(
+        "10000 more rows {:.1} s after the notice",
+        told.elapsed().as_secs_f64()
+    );
+    let pods = bed.worker_pods().await;
+    assert!(
+        pods.len() >= 2 && pods.iter().all(|(_, other)| *other != node),
+        "{pods:?}"
+    );
     bed.condition("Ready").await;
     bed.assert_audited().await;
 }
