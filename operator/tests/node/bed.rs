@@ -25,7 +25,7 @@ fn program(name: &str) -> PathBuf {
 /// A cluster with the operator in it, and Kafka and PostgreSQL beside it.
 pub(crate) struct Bed {
     pub(crate) cluster: Cluster,
-    kafka: Kafka,
+    pub(crate) kafka: Kafka,
     pub(crate) postgres: Postgres,
 }
 
@@ -103,7 +103,7 @@ impl Bed {
         self.cluster.apply(&manifest).await.unwrap();
     }
 
-    fn manifest(&self, rate: u32, scaling: &str, more: &str) -> String {
+    pub(crate) fn manifest(&self, rate: u32, scaling: &str, more: &str) -> String {
         format!(
             "
 apiVersion: streampipeline.dev/v1alpha1

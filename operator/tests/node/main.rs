@@ -10,4 +10,5 @@
 mod bed;
 mod faults;
 mod life;
+mod rotation;
 mod scaling;
