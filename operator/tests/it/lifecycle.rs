@@ -140,26 +140,41 @@ async fn what_is_missing_is_named_and_found_by_itself() {
     }
 }
 
+/// FAULTS 18: who uses a secret gets other pods when it changes, and nobody else does.
 #[tokio::test(start_paused = true)]
-async fn another_password_makes_other_pods() {
+async fn another_secret_makes_other_pods() {
     let mut world = World::new();
+    for name in ["kafka-user", "kafka-ca", "kafka-certificate"] {
+        world.secret(name, "first");
+    }
     world.start();
-    world.apply(&pipeline("music"));
+    let mut music = pipeline("music");
+    music["spec"]["kafka"]["security"] = json!({
+        "protocol": "SaslSsl",
+        "sasl": { "mechanism": "ScramSha512", "secretRef": { "name": "kafka-user" } },
+        "tls": { "caSecretRef": { "name": "kafka-ca" }, "certificateSecretRef": { "name": "kafka-certificate" } },
+    });
+    world.apply(&music);
     world.ready("music").await;
     let hash = |world: &World, name: &str| {
         world.get("deployments", name).unwrap()["spec"]["template"]["metadata"]["annotations"]["streampipeline.dev/config-hash"].clone()
     };
-    let (worker, generator) = (hash(&world, "music-worker"), hash(&world, "music-generator"));
-    world.secret("music-postgres", "second");
-    world
-        .until("other pods", |world| hash(world, "music-worker") != worker)
-        .await;
-    assert_eq!(
-        hash(&world, "music-generator"),
-        generator,
-        "the generator has no business with the sink"
-    );
-    world.ready("music").await;
+    for (secret, generator_uses_it) in [
+        ("music-postgres", false),
+        ("kafka-user", true),
+        ("kafka-ca", true),
+        ("kafka-certificate", true),
+    ] {
+        let (worker, generator) = (hash(&world, "music-worker"), hash(&world, "music-generator"));
+        world.secret(secret, "second");
+        world
+            .until(secret, |world| hash(world, "music-worker") != worker)
+            .await;
+        world.settle().await;
+        let other = hash(&world, "music-generator") != generator;
+        assert_eq!(other, generator_uses_it, "{secret}");
+        world.ready("music").await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

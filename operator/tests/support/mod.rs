@@ -91,7 +91,10 @@ impl World {
 
     pub(crate) fn secret(&self, name: &str, password: &str) {
         // "YWRtaW4=" is admin; the value only has to be base64.
-        let data = json!({ "username": "YWRtaW4=", "password": base64(password) });
+        let mut data = json!({ "username": "YWRtaW4=", "password": base64(password) });
+        for key in ["ca.crt", "tls.crt", "tls.key"] {
+            data[key] = json!(base64(password));
+        }
         self.api.change(|store| {
             let secret = json!({"kind": "Secret", "apiVersion": "v1", "metadata": {}, "data": data});
             store.apply(key("secrets", name), &secret, "user", false).unwrap();
