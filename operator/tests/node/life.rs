@@ -29,6 +29,8 @@ async fn a_pipeline_lives_on_a_cluster_from_helm_install_to_its_deletion() {
     bed.apply(1_000).await;
     bed.more_rows(5_000).await;
 
+    a_wrong_edit_leaves_the_workers_alone(&bed).await;
+
     // A worker is killed in the middle of its work.
     let (victim, _) = bed.worker_pods().await.remove(0);
     bed.kubectl(&format!(
@@ -57,6 +59,29 @@ async fn a_pipeline_lives_on_a_cluster_from_helm_install_to_its_deletion() {
     assert!(rows > 17_000, "the data stays: {rows}");
     assert_eq!(rows, audited, "every record that was read is a row, once");
     a_broken_installation_fails_its_test(&bed).await;
+}
+
+/// A table that reads a topic which the pipeline has not (FAULTS 12): only who knows SQL can tell, before anything that runs is
+/// touched.
+async fn a_wrong_edit_leaves_the_workers_alone(bed: &Bed) {
+    let workers = bed.worker_pods().await;
+    let right = bed.manifest(1_000, "{min: 2, max: 4}", "");
+    let wrong = right.replace("FROM music\"", "FROM likes\"");
+    bed.cluster.apply(&wrong).await.unwrap();
+    let is_told = async || {
+        let message = bed.status("conditions[?(@.type==\"Ready\")].message").await;
+        if message.contains("spec.tables[0].sql") && message.contains("likes") {
+            Ok(message)
+        } else {
+            Err(message)
+        }
+    };
+    println!("{}", eventually(PATIENCE, is_told).await.unwrap());
+    bed.more_rows(2_000).await;
+    assert_eq!(bed.worker_pods().await, workers);
+    bed.cluster.apply(&right).await.unwrap();
+    bed.condition("Ready").await;
+    assert_eq!(bed.worker_pods().await, workers, "they have what they had");
 }
 
 /// What is missing is told, each by a sentence; there is no pipeline any more that could miss it as well.
