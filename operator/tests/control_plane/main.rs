@@ -15,4 +15,5 @@ mod admission;
 mod life;
 mod misuse;
 mod scene;
+mod spare;
 mod versions;

@@ -187,7 +187,7 @@ impl<'a> Scene<'a> {
     pub(crate) async fn show_operator(&self) {
         let deployment = OPERATOR.replace("NAMESPACE", &self.namespace);
         self.plane.apply(&deployment).await.unwrap();
-        self.kubectl("wait deployment/operator --for=condition=Available --timeout=60s")
+        self.kubectl("wait deployment/operator --for=condition=Available --timeout=180s")
             .await;
     }
 

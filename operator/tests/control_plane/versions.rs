@@ -116,7 +116,7 @@ async fn an_upgrade_takes_over_what_is_stored(plane: &Kubernetes) {
     let mended = wrong.replace("{min: 5,", "{min: 1,");
     plane.apply(&mended).await.unwrap();
     scene.until_of("wrong", "Ready", "True RowsFlow").await;
-    scene.kubectl("delete streampipeline wrong --timeout=60s").await;
+    scene.kubectl("delete streampipeline wrong --timeout=180s").await;
 }
 
 /// An earlier release, come back, leaves the definition alone. What it cannot read it tells of, and neither what is stored
@@ -139,7 +139,7 @@ async fn a_rollback_loses_nothing_of_the_later_release(plane: &Kubernetes) {
     assert_eq!(stored["spec"]["newer"], "kept");
     let after = scene.object("deployment", "music-worker").await;
     assert_eq!(after["metadata"]["generation"], workers["metadata"]["generation"]);
-    scene.kubectl("delete streampipeline music --timeout=60s").await;
+    scene.kubectl("delete streampipeline music --timeout=180s").await;
 }
 
 /// While a release is rolled out, a process of the one before may lead after one of the next: here the next one has
@@ -162,7 +162,7 @@ async fn two_releases_run_side_by_side(plane: &Kubernetes) {
         plane.kubectl(&words.collect::<Vec<_>>()).await.unwrap()
     };
     kubectl(r#"patch streampipeline music --type=merge --patch={"spec":{"generator":{"rate":50}}}"#).await;
-    kubectl("wait streampipeline music --for=jsonpath={.status.observedGeneration}=2 --timeout=60s").await;
+    kubectl("wait streampipeline music --for=jsonpath={.status.observedGeneration}=2 --timeout=180s").await;
     let field = kubectl("get streampipeline music --output=jsonpath={.spec.newer}").await;
     assert_eq!(
         (field.as_str(), release(plane).await.as_str()),
