@@ -6,6 +6,7 @@ use generator::destination::DestinationError;
 use generator::music::MusicError;
 use generator::run::RunError;
 use kafka::admin::AdminError;
+use kafka::broker::AccessError;
 use kafka::client::ClientError;
 use kafka::lag::LagError;
 use rdkafka::error::KafkaError;
@@ -36,9 +37,12 @@ pub(crate) enum CliError {
     /// The sink.
     #[error(transparent)]
     Sink(#[from] SinkError),
-    /// Access to Kafka.
+    /// Access to Kafka, by librdkafka's clients.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// Access to Kafka, by clients of our own.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// Topics.
     #[error(transparent)]
     Admin(#[from] AdminError),

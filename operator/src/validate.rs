@@ -94,7 +94,7 @@ pub(crate) struct SecretUse {
     pub(crate) path: &'static str,
     pub(crate) name: String,
     pub(crate) keys: &'static [&'static str],
-    kafka: bool,
+    pub(crate) kafka: bool,
 }
 
 /// Checks the manifest.

@@ -21,15 +21,23 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks: a transaction that is being committed is visible everywhere by then.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
-/// What is asked of Kafka.
-#[derive(Debug, Clone)]
+/// What is asked of Kafka, and by what.
 pub(crate) enum KafkaAccess {
     /// Nothing: only the sink is looked at.
     None,
     /// The topics, and the generator's checkpoints.
-    Checkpoints(ClientConfig),
+    Checkpoints(Clients),
     /// The topics; the generator of this process has produced so many records.
-    Embedded(ClientConfig, u64),
+    Embedded(Clients, u64),
+}
+
+/// Who asks Kafka.
+pub(crate) struct Clients {
+    /// For what reads records.
+    pub(crate) config: ClientConfig,
+    /// Where the topics end and what is committed; of topics, records of open transactions do not count: the sink cannot
+    /// have them.
+    pub(crate) lags: Arc<LagReader>,
 }
 
 /// Looks at everything and judges it. What seems missing is looked at twice.
@@ -62,8 +70,8 @@ async fn gather(pipeline: &Pipeline, sink: &Sink, access: &KafkaAccess) -> Resul
     }
     let in_kafka = match access {
         KafkaAccess::None => Ok(InKafka::default()),
-        KafkaAccess::Checkpoints(config) => ask(pipeline, &stored, config, None).await,
-        KafkaAccess::Embedded(config, produced) => ask(pipeline, &stored, config, Some(*produced)).await,
+        KafkaAccess::Checkpoints(clients) => ask(pipeline, &stored, clients, None).await,
+        KafkaAccess::Embedded(clients, produced) => ask(pipeline, &stored, clients, Some(*produced)).await,
     };
     let (InKafka { mut tails, produced }, kafka_problem) = match in_kafka {
         Ok(in_kafka) if matches!(access, KafkaAccess::None) => {
@@ -110,20 +118,15 @@ type Stored = BTreeMap<Partition, (Option<i64>, PartitionState)>;
 async fn ask(
     pipeline: &Pipeline,
     stored: &Stored,
-    config: &ClientConfig,
+    clients: &Clients,
     total: Option<u64>,
 ) -> Result<InKafka, CliError> {
     let produced = match (total, &pipeline.generator) {
         (Some(total), _) => Produced::Total(total),
         (None, None) => Produced::Unknown,
         (None, Some(generator)) => {
-            let (config, group, topic) = (
-                config.clone(),
-                pipeline.generator_group(),
-                pipeline.generator_shards_topic(),
-            );
-            let shards = blocking(move || checkpoints(config, &group, &topic)).await?;
-            match shards {
+            let (group, topic) = (pipeline.generator_group(), pipeline.generator_shards_topic());
+            match checkpoints(&clients.lags, &group, &topic).await? {
                 Some(shards) => Produced::Checkpoints {
                     topic: generator.topic.to_string(),
                     shards,
@@ -133,27 +136,23 @@ async fn ask(
         }
     };
     let mut tails = BTreeMap::new();
-    for topic in &pipeline.topics {
-        let name: Arc<str> = topic.name.as_str().into();
+    let group = pipeline.worker_group();
+    let names: Vec<&str> = pipeline.topics.iter().map(|topic| topic.name.as_str()).collect();
+    let lags = clients.lags.read(&group, &names, PATIENCE).await?;
+    for (topic, (name, lags)) in pipeline.topics.iter().zip(lags) {
+        let name: Arc<str> = name.into();
         let positions: BTreeMap<i32, Option<i64>> = stored
             .iter()
             .filter(|(partition, _)| partition.topic == name)
             .map(|(partition, (next, _))| (partition.number, *next))
             .collect();
-        let (config, group, start, asked) = (
-            config.clone(),
-            pipeline.worker_group(),
-            topic.start_from,
-            Arc::clone(&name),
-        );
-        let of_topic = blocking(move || {
-            let lags = LagReader::new(&config, &group)?.read(&asked, PATIENCE)?;
-            let stretches = stretches(&lags, &positions, start);
-            let mut config = config;
-            config.set("group.id", group);
-            tail::read(&config, &asked, &stretches)
-        })
-        .await?;
+        let stretches = stretches(&lags, &positions, topic.start_from);
+        let (mut config, asked) = (clients.config.clone(), Arc::clone(&name));
+        config.set("group.id", &group);
+        // librdkafka's clients block.
+        let of_topic = tokio::task::spawn_blocking(move || tail::read(&config, &asked, &stretches))
+            .await
+            .map_err(|_| CliError::Failed("stopped while waiting for Kafka".to_owned()))??;
         tails.extend(of_topic.into_iter().map(|(number, tail)| {
             (
                 Partition {
@@ -189,19 +188,18 @@ fn stretches(
 }
 
 /// The checkpoints of the generator's shards; `None` if it has never run.
-fn checkpoints(
-    mut config: ClientConfig,
+async fn checkpoints(
+    lags: &LagReader,
     group: &str,
     topic: &str,
 ) -> Result<Option<Vec<(u16, Checkpoint)>>, CliError> {
-    // Else a generator at work would keep us waiting for each of its transactions.
-    config.set("isolation.level", "read_uncommitted");
-    let shards = match LagReader::new(&config, group)?.read(topic, PATIENCE) {
-        Ok(shards) => shards,
+    let topics = match lags.read(group, &[topic], PATIENCE).await {
+        Ok(topics) => topics,
         Err(LagError::TopicMissing { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let decoded = shards.into_iter().filter_map(|shard| {
+    let shards = topics.into_iter().flat_map(|(_, shards)| shards);
+    let decoded = shards.filter_map(|shard| {
         let text = shard.metadata?;
         let number = u16::try_from(shard.partition).ok()?;
         Some(match Checkpoint::decode(&text) {
@@ -212,15 +210,6 @@ fn checkpoints(
         })
     });
     decoded.collect::<Result<_, _>>().map(Some)
-}
-
-/// Kafka's clients block.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, CliError> + Send + 'static,
-) -> Result<T, CliError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|_| CliError::Failed("stopped while waiting for Kafka".to_owned()))?
 }
 
 #[cfg(test)]

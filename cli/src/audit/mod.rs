@@ -5,7 +5,12 @@ mod judge;
 mod tail;
 mod text;
 
+use std::sync::Arc;
+
 use clap::Args;
+use kafka::broker::Access;
+use kafka::client::client_config;
+use kafka::lag::{Isolation, LagReader};
 use runtime::exit::Exit;
 use worker::sink::Sink;
 
@@ -13,9 +18,12 @@ use crate::args::{PipelineArgs, PlaceArgs};
 use crate::error::{CliError, print};
 use crate::style::Style;
 use crate::target::{KafkaChoice, Overrides, SinkChoice, load_existing};
-pub(crate) use gather::{KafkaAccess, examine};
+pub(crate) use gather::{Clients, KafkaAccess, examine};
 pub(crate) use judge::Verdict;
 pub(crate) use text::{irregularities, summary};
+
+/// What brokers know the connections of this command by.
+const CLIENT_ID: &str = "streampipeline-audit";
 
 /// Arguments of `audit`.
 #[derive(Debug, Args)]
@@ -58,7 +66,13 @@ impl AuditArgs {
         let sink = Sink::open(&pipeline, Vec::new(), &secrets).await?;
         let access = match kafka {
             KafkaChoice::None => KafkaAccess::None,
-            _ => KafkaAccess::Checkpoints(kafka::client::client_config(&pipeline.kafka, &secrets, "audit")?),
+            _ => KafkaAccess::Checkpoints(Clients {
+                config: client_config(&pipeline.kafka, &secrets, CLIENT_ID)?,
+                lags: Arc::new(LagReader::new(
+                    Access::new(&pipeline.kafka, &secrets, CLIENT_ID)?,
+                    Isolation::ReadCommitted,
+                )),
+            }),
         };
         let verdict = examine(&pipeline, &sink, &access).await?;
         if self.json {

@@ -1,13 +1,12 @@
 //! `streampipeline record`: the load of a pipeline that runs, as a trace for `backtest`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
-use kafka::client::client_config;
+use kafka::broker::Access;
 use kafka::commit_metadata::Telemetry;
-use kafka::lag::{LagReader, PartitionLag};
+use kafka::lag::{Isolation, LagReader, PartitionLag};
 use runtime::exit::Exit;
 
 use crate::args::PipelineArgs;
@@ -15,7 +14,7 @@ use crate::error::{CliError, print};
 use crate::target::{KafkaChoice, Overrides, load};
 use crate::up::duration;
 
-/// For each question to Kafka.
+/// For a look at Kafka.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The columns that `backtest` reads, in the order of [`Row`].
@@ -101,13 +100,10 @@ impl RecordArgs {
             ..Overrides::none()
         };
         let pipeline = load(&self.pipeline.file, &overrides)?;
-        let config = client_config(&pipeline.kafka, &self.pipeline.secrets(), "record")?;
-        let reader = Arc::new(LagReader::new(&config, &pipeline.worker_group())?);
-        let topics: Vec<String> = pipeline
-            .topics
-            .iter()
-            .map(|topic| topic.name.to_string())
-            .collect();
+        let access = Access::new(&pipeline.kafka, &self.pipeline.secrets(), "record")?;
+        let reader = LagReader::new(access, Isolation::ReadCommitted);
+        let group = pipeline.worker_group();
+        let topics: Vec<&str> = pipeline.topics.iter().map(|topic| topic.name.as_str()).collect();
         let shutdown = runtime::shutdown::signals().map_err(CliError::io("cannot listen to signals"))?;
         let begun = tokio::time::Instant::now();
         let mut ticks = tokio::time::interval(self.every);
@@ -119,10 +115,10 @@ impl RecordArgs {
                 () = shutdown.cancelled() => return Ok(Exit::Success),
                 _ = ticks.tick() => {}
             }
-            let (reader, topics) = (Arc::clone(&reader), topics.clone());
-            let look = tokio::task::spawn_blocking(move || look(&reader, &topics))
-                .await
-                .map_err(|_| CliError::Failed("a defect: reading the lag ended unexpectedly".to_owned()))??;
+            let mut look = Look::default();
+            for (_, partitions) in reader.read(&group, &topics, PATIENCE).await? {
+                look.add(&partitions);
+            }
             let now = tokio::time::Instant::now();
             if let Some((last, at)) = before.replace((look, now)) {
                 let seconds = (now - at).as_secs_f64().max(0.001);
@@ -133,14 +129,6 @@ impl RecordArgs {
             }
         }
     }
-}
-
-fn look(reader: &LagReader, topics: &[String]) -> Result<Look, CliError> {
-    let mut look = Look::default();
-    for topic in topics {
-        look.add(&reader.read(topic, PATIENCE)?);
-    }
-    Ok(look)
 }
 
 #[cfg(test)]

@@ -1,22 +1,19 @@
-//! Where the topics' logs end, looked at all the time by a thread of its own: Kafka's clients block.
+//! Where the topics' logs end, looked at all the time by a task of its own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use api::{Partition, Pipeline};
-use kafka::lag::{LagReader, Range};
-use rdkafka::ClientConfig;
+use kafka::lag::{LagReader, PartitionLag, Range};
 use scaler::PartitionReading;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::CliError;
-
 /// Between two looks: the embedded broker is held back by what they tell.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// For the answers of one topic.
+/// For the answers.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The logs as of one look.
@@ -33,56 +30,47 @@ pub(super) struct Ends {
 /// Looks until `stop` is cancelled.
 pub(super) fn watch(
     pipeline: &Pipeline,
-    config: &ClientConfig,
+    reader: Arc<LagReader>,
     stop: CancellationToken,
-) -> Result<watch::Receiver<Ends>, CliError> {
-    let reader = LagReader::new(config, &pipeline.worker_group())?;
-    let topics: Vec<Arc<str>> = pipeline
+) -> watch::Receiver<Ends> {
+    let group = pipeline.worker_group();
+    let topics: Vec<String> = pipeline
         .topics
         .iter()
-        .map(|topic| topic.name.as_str().into())
+        .map(|topic| topic.name.to_string())
         .collect();
     let (sender, receiver) = watch::channel(Ends::default());
-    let run = move || {
-        while !stop.is_cancelled() {
-            let (mut ranges, mut readings) = (BTreeMap::new(), Vec::new());
-            let mut complete = true;
-            for topic in &topics {
-                match reader.read(topic, PATIENCE) {
-                    Ok(lags) => {
-                        readings.extend(operator::scaling::readings(topic, &lags));
-                        ranges.extend(lags.into_iter().filter_map(|lag| {
-                            Some((
-                                Partition {
-                                    topic: Arc::clone(topic),
-                                    number: lag.partition,
-                                },
-                                lag.range?,
-                            ))
-                        }));
-                    }
-                    // The reader reports what is wrong with the connection itself.
-                    Err(error) => {
-                        tracing::debug!(topic = &**topic, %error, "looking at the logs' ends");
-                        complete = false;
-                    }
-                }
+    let run = async move {
+        let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+        loop {
+            match reader.read(&group, &topics, PATIENCE).await {
+                Ok(lags) => sender.send_modify(|ends| *ends = Ends::new(ends.look + 1, lags)),
+                Err(error) => tracing::debug!(%error, "looking at the logs' ends"),
             }
-            if complete {
-                sender.send_modify(|ends| {
-                    *ends = Ends {
-                        look: ends.look + 1,
-                        ranges,
-                        readings,
-                    }
-                });
-            }
-            std::thread::sleep(PAUSE);
+            tokio::time::sleep(PAUSE).await;
         }
     };
-    let thread = std::thread::Builder::new().name("ends".to_owned());
-    thread
-        .spawn(run)
-        .map_err(CliError::io("cannot start the thread that watches the topics"))?;
-    Ok(receiver)
+    tokio::spawn(stop.run_until_cancelled_owned(run));
+    receiver
+}
+
+impl Ends {
+    fn new(look: u64, lags: Vec<(String, Vec<PartitionLag>)>) -> Self {
+        let mut ends = Self {
+            look,
+            ..Self::default()
+        };
+        for (topic, lags) in lags {
+            let topic: Arc<str> = topic.into();
+            ends.readings.extend(operator::scaling::readings(&topic, &lags));
+            ends.ranges.extend(lags.into_iter().filter_map(|lag| {
+                let partition = Partition {
+                    topic: Arc::clone(&topic),
+                    number: lag.partition,
+                };
+                Some((partition, lag.range?))
+            }));
+        }
+        ends
+    }
 }

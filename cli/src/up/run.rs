@@ -1,6 +1,7 @@
 //! A run from its first event to its last record stored.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api::{Partition, Pipeline};
@@ -75,11 +76,11 @@ impl<'a> Run<'a> {
         };
         view.step(&format!("{} started", count(wanted.into(), "worker", "workers")))?;
         let stop_ends = CancellationToken::new();
-        let mut ends = ends::watch(pipeline, &stage.client, stop_ends.clone())?;
+        let mut ends = ends::watch(pipeline, Arc::clone(&stage.lags), stop_ends.clone());
         // Nothing is produced before it is seen how much is unread.
         let stop_ends = stop_ends.drop_guard();
         tokio::select! {
-            seen = ends.changed() => seen.map_err(|_| died("the thread that watches the topics"))?,
+            seen = ends.changed() => seen.map_err(|_| died("the task that watches the topics"))?,
             () = shutdown.cancelled() => {}
         }
         let generator = Generator::start(stage, &mut registry, &health).await?;

@@ -8,7 +8,9 @@ use api::{Pipeline, Sink as SinkKind};
 use generator::music::Music;
 use jiff::Timestamp;
 use kafka::admin::{TopicOutcome, TopicPlan, ensure_topics};
+use kafka::broker::Access;
 use kafka::client::client_config;
+use kafka::lag::{Isolation, LagReader};
 use rdkafka::ClientConfig;
 use runtime::exit::Exit;
 use runtime::secrets::Secrets;
@@ -21,12 +23,15 @@ use super::UpArgs;
 use super::broker::Broker;
 use super::place::{self, Place};
 use super::view::View;
-use crate::audit::{KafkaAccess, Verdict, examine, irregularities, summary};
+use crate::audit::{Clients, KafkaAccess, Verdict, examine, irregularities, summary};
 use crate::check::check;
 use crate::error::CliError;
 use crate::report::{Span, answers};
 use crate::style::{count, grouped};
 use crate::target::{KafkaChoice, SinkChoice, load};
+
+/// What brokers know the connections of this command by.
+const CLIENT_ID: &str = "streampipeline-up";
 
 /// For topics to be made.
 const TOPICS: Duration = Duration::from_mins(1);
@@ -37,6 +42,8 @@ pub(super) struct Stage {
     pub(super) secrets: Secrets,
     /// Access to the brokers.
     pub(super) client: ClientConfig,
+    /// Looks at them.
+    pub(super) lags: Arc<LagReader>,
     pub(super) sink: Sink,
     /// The generator's source; none without a generator.
     pub(super) music: Option<Arc<Music>>,
@@ -67,7 +74,8 @@ impl Stage {
         if let Some(broker) = &broker {
             pipeline.kafka.bootstrap_servers = vec![broker.address().to_owned()];
         }
-        let client = client_config(&pipeline.kafka, &secrets, "streampipeline-up")?;
+        let client = client_config(&pipeline.kafka, &secrets, CLIENT_ID)?;
+        let access = Access::new(&pipeline.kafka, &secrets, CLIENT_ID)?;
         topics(&pipeline, &client, embedded, view).await?;
 
         let mut stage = Self {
@@ -75,6 +83,7 @@ impl Stage {
             pipeline: Arc::new(pipeline),
             secrets,
             client,
+            lags: Arc::new(LagReader::new(access, Isolation::ReadCommitted)),
             music: None,
             stored_before: 0,
             is_new: embedded && up.sink == SinkChoice::Embedded,
@@ -131,9 +140,13 @@ impl Stage {
 
     /// What the audit is to ask; `produced` are this run's events.
     pub(super) fn access(&self, produced: u64) -> KafkaAccess {
+        let clients = Clients {
+            config: self.client.clone(),
+            lags: Arc::clone(&self.lags),
+        };
         match (&self.broker, &self.music) {
-            (Some(_), Some(_)) => KafkaAccess::Embedded(self.client.clone(), produced),
-            _ => KafkaAccess::Checkpoints(self.client.clone()),
+            (Some(_), Some(_)) => KafkaAccess::Embedded(clients, produced),
+            _ => KafkaAccess::Checkpoints(clients),
         }
     }
 

@@ -188,7 +188,7 @@ impl Connection {
         newest: i16,
         patience: Duration,
     ) -> Result<A::Answer, ConnectionError> {
-        let version = self.version::<A>()?.min(newest);
+        let version = self.version(request)?.min(newest);
         let answer = timeout(patience, self.exchange(request, version))
             .await
             .map_err(|_| ConnectionError::TimedOut {
@@ -201,7 +201,7 @@ impl Connection {
     }
 
     /// The newest version that both sides know.
-    pub(crate) fn version<A: Api>(&self) -> Result<i16, ConnectionError> {
+    pub(crate) fn version<A: Api>(&self, request: &A) -> Result<i16, ConnectionError> {
         let known = <A as Message>::VERSIONS;
         let offered = self
             .versions
@@ -210,7 +210,7 @@ impl Connection {
             .find(|offered| offered.api_key == A::KEY);
         let (min, max) = offered.map_or((0, -1), |offered| (offered.min_version, offered.max_version));
         let version = max.min(known.max);
-        if version >= min.max(A::OLDEST) {
+        if version >= min.max(request.oldest()) {
             Ok(version)
         } else {
             Err(ConnectionError::Version {

@@ -4,6 +4,7 @@
 mod access;
 mod anyone;
 mod connection;
+mod pool;
 mod sasl;
 mod scram;
 mod wire;
@@ -12,4 +13,5 @@ pub(crate) use self::access::Address;
 pub use self::access::{Access, AccessError};
 pub(crate) use self::anyone::{Anyone, about_topics};
 pub(crate) use self::connection::{Connection, ConnectionError};
+pub(crate) use self::pool::Pool;
 pub(crate) use self::wire::Api;

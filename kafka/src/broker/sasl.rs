@@ -74,7 +74,7 @@ async fn scram(
 /// Sends one message of a conversation; gives the broker's, and how long it will believe us.
 async fn say(connection: &mut Connection, message: String) -> Result<(Bytes, Duration), ConnectionError> {
     let request = SaslAuthenticateRequest::default().with_auth_bytes(message.into());
-    let version = connection.version::<SaslAuthenticateRequest>()?;
+    let version = connection.version(&request)?;
     let answer = connection.exchange(&request, version).await?;
     if answer.error_code != 0 {
         let message = answer.error_message.map_or_else(

@@ -20,9 +20,14 @@ pub(crate) trait Api: Message + Encodable + HeaderVersion {
     const KEY: i16;
     /// How errors call it.
     const NAME: &'static str;
-    /// The oldest version that carries what is needed.
+    /// The oldest version that carries what is needed of any such request.
     const OLDEST: i16;
     type Answer: Decodable + HeaderVersion;
+
+    /// The oldest version that carries what this one asks.
+    fn oldest(&self) -> i16 {
+        Self::OLDEST
+    }
 }
 
 macro_rules! api {
@@ -40,8 +45,7 @@ macro_rules! api {
 api!(FetchRequest, FetchResponse, 1, "Fetch", 4);
 api!(ListOffsetsRequest, ListOffsetsResponse, 2, "ListOffsets", 2);
 api!(MetadataRequest, MetadataResponse, 3, "Metadata", 4);
-// Kafka 2.5 and later: members with names of their own, and offsets that no open transaction may change.
-api!(OffsetFetchRequest, OffsetFetchResponse, 9, "OffsetFetch", 7);
+// Kafka 2.5 and later: members with names of their own.
 api!(JoinGroupRequest, JoinGroupResponse, 11, "JoinGroup", 5);
 api!(HeartbeatRequest, HeartbeatResponse, 12, "Heartbeat", 3);
 api!(LeaveGroupRequest, LeaveGroupResponse, 13, "LeaveGroup", 3);
@@ -109,6 +113,18 @@ api!(
     "DescribeTransactions",
     0
 );
+
+impl Api for OffsetFetchRequest {
+    const KEY: i16 = 9;
+    const NAME: &'static str = "OffsetFetch";
+    const OLDEST: i16 = 1;
+    type Answer = OffsetFetchResponse;
+
+    /// Kafka 2.5 and later can leave out offsets that an open transaction may change.
+    fn oldest(&self) -> i16 {
+        if self.require_stable { 7 } else { Self::OLDEST }
+    }
+}
 
 /// Why bytes are no request or answer.
 #[derive(Debug, thiserror::Error)]

@@ -22,7 +22,7 @@ async fn write(config: &ClientConfig, partition: &Partition, numbers: Range<u64>
 }
 
 /// The broker that leads a partition, as the cluster sees it.
-async fn leader(kafka: &Kafka, topic: &str, number: i32) -> u32 {
+pub(crate) async fn leader(kafka: &Kafka, topic: &str, number: i32) -> u32 {
     let arguments = [
         "org.apache.kafka.tools.TopicCommand",
         "--bootstrap-server",

@@ -118,7 +118,7 @@ async fn a_member_that_was_cut_off_comes_back_as_another() {
     assert_eq!(first.told.gained, first.held);
 }
 
-fn with_password(bootstrap: &str) -> KafkaSpec {
+pub(crate) fn with_password(bootstrap: &str) -> KafkaSpec {
     let mut spec = plaintext(bootstrap);
     spec.security.protocol = SecurityProtocol::SaslPlaintext;
     spec.security.sasl = Some(Sasl {
@@ -130,7 +130,7 @@ fn with_password(bootstrap: &str) -> KafkaSpec {
     spec
 }
 
-fn secrets() -> Secrets {
+pub(crate) fn secrets() -> Secrets {
     Secrets::new(None, |variable| match variable {
         "STREAMPIPELINE_SECRET_USER_USERNAME" => Some(KAFKA_USER.to_owned()),
         "STREAMPIPELINE_SECRET_USER_PASSWORD" => Some(KAFKA_PASSWORD.to_owned()),
@@ -138,11 +138,9 @@ fn secrets() -> Secrets {
     })
 }
 
-/// Without the rights it says so, and does not try for ever.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_allowed_is_named() {
-    const GROUP: &str = "group-forbidden";
-    let kafka = Kafka::builder()
+/// A broker that asks what a user may do; the one without a password may do everything.
+pub(crate) async fn with_authorizer() -> Kafka {
+    Kafka::builder()
         .config(
             "authorizer.class.name",
             "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
@@ -150,27 +148,36 @@ async fn what_is_not_allowed_is_named() {
         .config("super.users", "User:ANONYMOUS")
         .start()
         .await
-        .unwrap();
+        .unwrap()
+}
+
+/// Gives the user of [`secrets`] a right; `kind` is `--group` or `--topic`.
+pub(crate) async fn allow(kafka: &Kafka, operation: &str, kind: &str, name: &str) {
+    let (servers, user) = (kafka.bootstrap(), format!("User:{KAFKA_USER}"));
+    let arguments = [
+        "org.apache.kafka.tools.AclCommand",
+        "--bootstrap-server",
+        &servers,
+        "--add",
+        "--allow-principal",
+        &user,
+        "--operation",
+        operation,
+        kind,
+        name,
+    ];
+    kafka.tool(&arguments).await.unwrap();
+}
+
+/// Without the rights it says so, and does not try for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_allowed_is_named() {
+    const GROUP: &str = "group-forbidden";
+    let kafka = with_authorizer().await;
     let topics = [plan("group-forbidden.shards", 8)];
     ensure_topics(&config(kafka.bootstrap()), &topics, TIMEOUT)
         .await
         .unwrap();
-    let allow = async |operation: &str, kind: &str, name: &str| {
-        let (servers, user) = (kafka.bootstrap(), format!("User:{KAFKA_USER}"));
-        let arguments = [
-            "org.apache.kafka.tools.AclCommand",
-            "--bootstrap-server",
-            &servers,
-            "--add",
-            "--allow-principal",
-            &user,
-            "--operation",
-            operation,
-            kind,
-            name,
-        ];
-        kafka.tool(&arguments).await.unwrap();
-    };
     let join = || {
         let access = Access::new(&with_password(&kafka.sasl_bootstrap()), &secrets(), "group-test");
         Peer::join_through(access.unwrap(), settings(GROUP, None))
@@ -180,13 +187,13 @@ async fn what_is_not_allowed_is_named() {
         let error = join().failure().await;
         let group = GROUP.to_owned();
         assert_eq!(error, GroupError::GroupNotAuthorised { group }, "{operation}");
-        allow(operation, "--group", GROUP).await;
+        allow(&kafka, operation, "--group", GROUP).await;
     }
     let mut peer = join();
     settle(&mut [&mut peer]).await;
     let error = peer.committed(&[0], TIMEOUT).unwrap_err();
     let topic = "group-forbidden.shards".to_owned();
     assert_eq!(error, GroupError::TopicNotAuthorised { topic });
-    allow("Describe", "--topic", "group-forbidden.shards").await;
+    allow(&kafka, "Describe", "--topic", "group-forbidden.shards").await;
     assert_eq!(peer.committed(&[0], TIMEOUT).unwrap().len(), 1);
 }

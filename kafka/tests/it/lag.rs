@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use kafka::admin::ensure_topics;
+use kafka::broker::Access;
 use kafka::commit_metadata::Telemetry;
-use kafka::lag::{LagError, LagReader, Range};
+use kafka::lag::{Isolation, LagError, LagReader, PartitionLag, Range};
+use kafka::problem::ProblemKind;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -12,7 +14,27 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use runtime::secrets::Secrets;
+
+use crate::fetch_support::plaintext;
 use crate::{TIMEOUT, config, plan, shared};
+
+/// Counts what a look of the operator's counts.
+pub(crate) fn lag_reader(bootstrap: &str) -> LagReader {
+    lag_reader_of(bootstrap, Isolation::ReadUncommitted)
+}
+
+fn lag_reader_of(bootstrap: &str, isolation: Isolation) -> LagReader {
+    let access = Access::new(&plaintext(bootstrap), &Secrets::new(None, |_| None), "lag-test");
+    LagReader::new(access.unwrap(), isolation)
+}
+
+/// Of one topic.
+async fn read(reader: &LagReader, group: &str, topic: &str) -> Vec<PartitionLag> {
+    let (name, lags) = reader.read(group, &[topic], TIMEOUT).await.unwrap().remove(0);
+    assert_eq!(name, topic);
+    lags
+}
 
 fn produce(bootstrap: String, topic: &str, partition: i32, count: usize) {
     let producer: BaseProducer = config(bootstrap).create().unwrap();
@@ -48,8 +70,8 @@ async fn every_partition_has_its_range_position_and_report() {
     offset.set_metadata(report.encode().unwrap());
     worker.commit(&offsets, CommitMode::Sync).unwrap();
 
-    let reader = LagReader::new(&config, "lag-workers").unwrap();
-    let lags = reader.read(topic, TIMEOUT).unwrap();
+    let reader = lag_reader(&bootstrap);
+    let lags = read(&reader, "lag-workers", topic).await;
     let numbers: Vec<_> = lags
         .iter()
         .map(|lag| (lag.partition, lag.range.unwrap(), lag.committed, lag.lag()))
@@ -78,7 +100,7 @@ async fn every_partition_has_its_range_position_and_report() {
         .delete_records(&deleted, &AdminOptions::new())
         .await
         .unwrap();
-    let lags = reader.read(topic, TIMEOUT).unwrap();
+    let lags = read(&reader, "lag-workers", topic).await;
     assert_eq!(
         (lags[0].range, lags[0].lag()),
         (Some(Range { start: 90, end: 100 }), Some(10))
@@ -89,7 +111,8 @@ async fn every_partition_has_its_range_position_and_report() {
 #[tokio::test]
 async fn a_position_at_the_end_of_a_transactional_topic_has_no_lag() {
     let topic = "lag.transactional";
-    let config = config(shared().await.bootstrap());
+    let bootstrap = shared().await.bootstrap();
+    let config = config(bootstrap.clone());
     ensure_topics(&config, &[plan(topic, 1)], TIMEOUT).await.unwrap();
     let producer: BaseProducer = config
         .clone()
@@ -130,17 +153,52 @@ async fn a_position_at_the_end_of_a_transactional_topic_has_no_lag() {
         .commit(&worker.position().unwrap(), CommitMode::Sync)
         .unwrap();
 
-    let lags = LagReader::new(&config, "lag-position")
-        .unwrap()
-        .read(topic, TIMEOUT)
-        .unwrap();
+    let lags = read(&lag_reader(&bootstrap), "lag-position", topic).await;
     assert_eq!(lags[0].range.map(|range| range.end), Some(4));
     assert_eq!(lags[0].lag(), Some(0));
 }
 
+/// Records of a transaction that is open are there for one who has to read them, and not for one who counts what can be
+/// read now.
+#[tokio::test]
+async fn an_open_transaction_counts_or_not() {
+    let topic = "lag.open";
+    let bootstrap = shared().await.bootstrap();
+    let config = config(bootstrap.clone());
+    ensure_topics(&config, &[plan(topic, 1)], TIMEOUT).await.unwrap();
+    produce(bootstrap.clone(), topic, 0, 3);
+    let producer: BaseProducer = config
+        .clone()
+        .set("transactional.id", "lag-open")
+        .create()
+        .unwrap();
+    producer.init_transactions(TIMEOUT).unwrap();
+    producer.begin_transaction().unwrap();
+    producer
+        .send(BaseRecord::<str, str>::to(topic).payload("{}"))
+        .unwrap();
+    producer.flush(TIMEOUT).unwrap();
+    let ends = async || {
+        let mut ends = Vec::new();
+        for reader in [
+            lag_reader(&bootstrap),
+            lag_reader_of(&bootstrap, Isolation::ReadCommitted),
+        ] {
+            ends.push(read(&reader, "lag-open", topic).await[0].range.unwrap().end);
+        }
+        ends
+    };
+    assert_eq!(ends().await, [4, 3]);
+    producer.commit_transaction(TIMEOUT).unwrap();
+    // The marker has an offset too, and takes a moment.
+    testbed::eventually(TIMEOUT, async || ends().await == [5, 5])
+        .await
+        .unwrap();
+}
+
 /// The embedded broker of `streampipeline up` answers the same questions.
-#[test]
-fn the_embedded_broker_is_read_too() {
+#[tokio::test(flavor = "multi_thread")]
+async fn the_embedded_broker_is_read_too() {
     let broker = MockCluster::new(1).unwrap();
     broker.create_topic("lag.events", 2, 1).unwrap();
     produce(broker.bootstrap_servers(), "lag.events", 1, 10);
@@ -152,10 +210,12 @@ fn the_embedded_broker_is_read_too() {
     offset.set_metadata("report");
     worker.commit(&offsets, CommitMode::Sync).unwrap();
 
-    let lags = LagReader::new(&config, "lag-workers")
-        .unwrap()
-        .read("lag.events", TIMEOUT)
-        .unwrap();
+    let lags = read(
+        &lag_reader(&broker.bootstrap_servers()),
+        "lag-workers",
+        "lag.events",
+    )
+    .await;
     let numbers: Vec<_> = lags
         .iter()
         .map(|lag| (lag.lag(), lag.metadata.as_deref()))
@@ -165,14 +225,26 @@ fn the_embedded_broker_is_read_too() {
 
 #[tokio::test]
 async fn what_cannot_be_read_is_an_error_and_not_zero() {
-    let reader = LagReader::new(&config(shared().await.bootstrap()), "lag-nobody").unwrap();
-    assert!(matches!(
-        reader.read("lag.missing", TIMEOUT),
-        Err(LagError::TopicMissing { .. })
-    ));
-    let nowhere = LagReader::new(&config("127.0.0.1:1".to_owned()), "lag-nobody").unwrap();
-    assert!(matches!(
-        nowhere.read("lag.missing", Duration::from_millis(300)),
-        Err(LagError::Kafka { .. })
-    ));
+    let reader = lag_reader(&shared().await.bootstrap());
+    let missing = reader.read("lag-nobody", &["lag.missing"], TIMEOUT).await;
+    assert!(
+        matches!(&missing, Err(LagError::TopicMissing { topic }) if topic == "lag.missing"),
+        "{missing:?}"
+    );
+    assert_eq!(
+        reader.partitions(&["lag.missing"], TIMEOUT).await.unwrap(),
+        [None]
+    );
+
+    let nowhere = lag_reader("127.0.0.1:1");
+    let failed = nowhere
+        .read("lag-nobody", &["lag.missing"], Duration::from_millis(300))
+        .await;
+    let Err(LagError::Problem(problem)) = failed else {
+        panic!("{failed:?}")
+    };
+    assert_eq!(
+        (problem.kind, problem.broker.as_str()),
+        (ProblemKind::Unreachable, "127.0.0.1:1")
+    );
 }

@@ -19,6 +19,7 @@ mod group_fencing;
 mod group_support;
 mod health;
 mod lag;
+mod lag_faults;
 mod produce;
 mod produce_access;
 mod produce_faults;

@@ -10,6 +10,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use testbed::eventually;
 
+use crate::lag::lag_reader;
 use crate::{TIMEOUT, config, plan, shared};
 
 const EVENTS: &str = "transaction.events";
@@ -54,8 +55,8 @@ fn begin(producer: &BaseProducer, member: &BaseConsumer, events: u64) {
 }
 
 /// The shard's committed offset and checkpoint, as somebody outside the group sees them.
-fn committed(reader: &LagReader) -> (Option<i64>, Option<Checkpoint>) {
-    let lags = reader.read(SHARDS, TIMEOUT).unwrap();
+async fn committed(reader: &LagReader) -> (Option<i64>, Option<Checkpoint>) {
+    let (_, lags) = reader.read(GROUP, &[SHARDS], TIMEOUT).await.unwrap().remove(0);
     (
         lags[1].committed,
         lags[1]
@@ -81,25 +82,21 @@ async fn a_checkpoint_commits_with_the_events_or_not_at_all() {
         .create()
         .unwrap();
     producer.init_transactions(TIMEOUT).unwrap();
-    let reader = LagReader::new(
-        config(bootstrap.clone()).set("isolation.level", "read_uncommitted"),
-        GROUP,
-    )
-    .unwrap();
-    assert_eq!(committed(&reader), (None, None));
+    let reader = lag_reader(&bootstrap);
+    assert_eq!(committed(&reader).await, (None, None));
 
     begin(&producer, &member, 1000);
-    assert_eq!(committed(&reader), (None, None));
+    assert_eq!(committed(&reader).await, (None, None));
     producer.commit_transaction(TIMEOUT).unwrap();
     let first = (Some(1000), Some(checkpoint(1000)));
-    eventually(TIMEOUT, async || committed(&reader) == first)
+    eventually(TIMEOUT, async || committed(&reader).await == first)
         .await
         .unwrap();
 
     begin(&producer, &member, 2000);
     producer.flush(TIMEOUT).unwrap();
     producer.abort_transaction(TIMEOUT).unwrap();
-    assert_eq!(committed(&reader), first);
+    assert_eq!(committed(&reader).await, first);
 
     // A successor waits for the transaction that is open, and does not begin from what it may overwrite.
     begin(&producer, &member, 3000);

@@ -1,12 +1,13 @@
 //! Real brokers.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ::kafka::admin::{self, AdminError, TopicOutcome};
+use ::kafka::broker;
 use ::kafka::client::client_config;
-use ::kafka::lag::{LagError, LagReader};
+use ::kafka::lag::{Isolation, LagError, LagReader};
+use ::kafka::problem::ProblemKind::NotAuthorised;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use rdkafka::ClientConfig;
@@ -15,16 +16,41 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::error::RDKafkaErrorCode;
 use tokio::time::Instant;
 
-use super::{Kafka, Problem, ProblemKind, Reading, Wish};
+use super::{Access, Kafka, Problem, ProblemKind, Reading, Wish};
 
-/// Kafka by librdkafka.
+/// What brokers know the operator's connections by.
+const CLIENT_ID: &str = "streampipeline-operator";
+
+/// The connections to a cluster that nobody has asked for so long are closed.
+const UNUSED: Duration = Duration::from_mins(5);
+
+/// Looks go over connections of our own, which all pipelines with the same access share; what changes anything goes
+/// over librdkafka.
 #[derive(Default)]
 pub struct Brokers {
-    /// Connections that are kept, by pipeline, with the access that they were made with.
-    readers: Mutex<HashMap<String, (String, Arc<LagReader>)>>,
+    clusters: Mutex<Vec<Cluster>>,
+}
+
+struct Cluster {
+    access: Access,
+    reader: Arc<LagReader>,
+    used: Instant,
 }
 
 impl Kafka for Brokers {
+    fn partitions<'a>(
+        &'a self,
+        wish: &'a Wish,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<Vec<Option<i32>>, Problem>> {
+        async move {
+            let reader = self.reader(wish)?;
+            let partitions = reader.partitions(&names(wish), timeout).await;
+            partitions.map_err(|error| lag_problem(&error))
+        }
+        .boxed()
+    }
+
     fn ensure<'a>(&'a self, wish: &'a Wish, timeout: Duration) -> BoxFuture<'a, Result<Vec<i32>, Problem>> {
         async move {
             let config = config(wish)?;
@@ -44,23 +70,12 @@ impl Kafka for Brokers {
         .boxed()
     }
 
-    fn read<'a>(
-        &'a self,
-        wish: &'a Wish,
-        keep: bool,
-        timeout: Duration,
-    ) -> BoxFuture<'a, Result<Reading, Problem>> {
+    fn read<'a>(&'a self, wish: &'a Wish, timeout: Duration) -> BoxFuture<'a, Result<Reading, Problem>> {
         async move {
-            let reader = self.reader(wish, keep)?;
-            let topics: Vec<String> = wish.topics.iter().map(|topic| topic.name.clone()).collect();
-            // The client blocks: not on a thread that others wait for.
-            let read = tokio::task::spawn_blocking(move || read(&reader, &topics, timeout)).await;
-            read.unwrap_or_else(|_| {
-                Err(Problem {
-                    kind: ProblemKind::Unreachable,
-                    message: "reading the lag was broken off".to_owned(),
-                })
-            })
+            let reader = self.reader(wish)?;
+            let lags = reader.read(&wish.group, &names(wish), timeout).await;
+            let lags = lags.map_err(|error| lag_problem(&error))?;
+            Ok(Reading::new(Instant::now(), &lags))
         }
         .boxed()
     }
@@ -77,84 +92,49 @@ impl Kafka for Brokers {
         }
         .boxed()
     }
-
-    fn forget(&self, wish: &Wish) {
-        let reader = self.readers().remove(&wish.uid);
-        close(reader.map(|(_, reader)| reader));
-    }
 }
 
 impl Brokers {
-    fn reader(&self, wish: &Wish, keep: bool) -> Result<Arc<LagReader>, Problem> {
-        let mut readers = self.readers();
-        let known = if keep {
-            readers.get(&wish.uid).cloned()
-        } else {
-            readers.remove(&wish.uid)
-        };
-        if let Some((_, reader)) = known.filter(|(access, _)| *access == wish.access_hash) {
-            return Ok(reader);
+    fn reader(&self, wish: &Wish) -> Result<Arc<LagReader>, Problem> {
+        let now = Instant::now();
+        let mut clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
+        clusters.retain(|cluster| now < cluster.used + UNUSED);
+        if let Some(cluster) = clusters.iter_mut().find(|cluster| cluster.access == wish.access) {
+            cluster.used = now;
+            return Ok(Arc::clone(&cluster.reader));
         }
-        let reader = LagReader::new(&config(wish)?, &wish.group).map_err(|error| Problem {
-            kind: ProblemKind::Refused,
-            message: one_line(&error),
-        })?;
-        let reader = Arc::new(reader);
-        if keep {
-            let replaced = readers.insert(wish.uid.clone(), (wish.access_hash.clone(), Arc::clone(&reader)));
-            drop(readers);
-            close(replaced.map(|(_, reader)| reader));
-        }
+        let Access { kafka, .. } = &wish.access;
+        let access = broker::Access::new(kafka, &wish.access.source(), CLIENT_ID);
+        let access = access.map_err(|error| refused(&error))?;
+        // Records of a transaction that is open will have to be read too, so they count.
+        let reader = Arc::new(LagReader::new(access, Isolation::ReadUncommitted));
+        clusters.push(Cluster {
+            access: wish.access.clone(),
+            reader: Arc::clone(&reader),
+            used: now,
+        });
         Ok(reader)
-    }
-
-    fn readers(&self) -> MutexGuard<'_, HashMap<String, (String, Arc<LagReader>)>> {
-        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Closing a client waits for its threads.
-fn close(reader: Option<Arc<LagReader>>) {
-    if let Some(reader) = reader {
-        tokio::task::spawn_blocking(move || drop(reader));
-    }
+fn names(wish: &Wish) -> Vec<&str> {
+    wish.topics.iter().map(|topic| topic.name.as_str()).collect()
 }
 
 fn config(wish: &Wish) -> Result<ClientConfig, Problem> {
-    let mut config =
-        client_config(&wish.kafka, &wish.secrets, "streampipeline-operator").map_err(|error| Problem {
-            kind: ProblemKind::Refused,
-            message: one_line(&error),
-        })?;
-    // A look from outside does not wait for transactions that are open.
-    config.set("isolation.level", "read_uncommitted");
-    Ok(config)
+    let Access { kafka, .. } = &wish.access;
+    client_config(kafka, &wish.access.source(), CLIENT_ID).map_err(|error| refused(&error))
 }
 
-fn read(reader: &LagReader, topics: &[String], timeout: Duration) -> Result<Reading, Problem> {
-    let deadline = Instant::now() + timeout;
-    let mut partitions = Vec::with_capacity(topics.len());
-    for topic in topics {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let lags = reader.read(topic, left).map_err(|error| Problem {
-            kind: match error {
-                LagError::TopicMissing { .. } => ProblemKind::Refused,
-                _ => ProblemKind::Unreachable,
-            },
-            message: one_line(&error),
-        })?;
-        partitions.push((topic.clone(), lags));
+fn refused(error: &dyn std::error::Error) -> Problem {
+    Problem {
+        kind: ProblemKind::Refused,
+        message: one_line(error),
     }
-    Ok(Reading::new(Instant::now(), &partitions))
 }
 
 async fn delete_groups(config: &ClientConfig, groups: &[String], timeout: Duration) -> Result<(), Problem> {
-    let refused = |message: String| Problem {
-        kind: ProblemKind::Refused,
-        message,
-    };
-    let client: AdminClient<DefaultClientContext> =
-        config.create().map_err(|error| refused(error.to_string()))?;
+    let client: AdminClient<DefaultClientContext> = config.create().map_err(|error| refused(&error))?;
     let names: Vec<&str> = groups.iter().map(String::as_str).collect();
     let options = AdminOptions::new()
         .request_timeout(Some(timeout))
@@ -170,13 +150,25 @@ async fn delete_groups(config: &ClientConfig, groups: &[String], timeout: Durati
         match result {
             Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound)) => {}
             Err((group, code)) => {
-                return Err(refused(format!(
-                    "cannot delete the consumer group {group}: {code}"
-                )));
+                return Err(Problem {
+                    kind: ProblemKind::Refused,
+                    message: format!("cannot delete the consumer group {group}: {code}"),
+                });
             }
         }
     }
     Ok(())
+}
+
+fn lag_problem(error: &LagError) -> Problem {
+    Problem {
+        kind: match error {
+            LagError::TopicMissing { .. } => ProblemKind::Refused,
+            LagError::Problem(problem) if problem.kind == NotAuthorised => ProblemKind::Refused,
+            _ => ProblemKind::Unreachable,
+        },
+        message: one_line(error),
+    }
 }
 
 fn admin_problem(error: &AdminError) -> Problem {

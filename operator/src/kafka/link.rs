@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ::kafka::admin::TopicPlan;
 use runtime::backoff::Backoff;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
@@ -20,11 +21,8 @@ pub struct LinksConfig {
     pub interval: Duration,
     /// Longest that a look may take.
     pub timeout: Duration,
-    /// Looks at the same time, over all pipelines.
+    /// Pipelines whose topics are made at the same time: each takes clients of its own, with their threads.
     pub concurrency: usize,
-    /// Pipelines up to which connections are kept between looks; beyond, each look makes its own, so that thousands of
-    /// pipelines do not hold thousands of threads.
-    pub kept: usize,
 }
 
 impl Default for LinksConfig {
@@ -32,8 +30,7 @@ impl Default for LinksConfig {
         Self {
             interval: Duration::from_secs(10),
             timeout: Duration::from_secs(15),
-            concurrency: 16,
-            kept: 16,
+            concurrency: 4,
         }
     }
 }
@@ -63,7 +60,7 @@ pub struct Links {
 struct Shared {
     kafka: Arc<dyn Kafka>,
     config: LinksConfig,
-    permits: Semaphore,
+    turns: Semaphore,
     changed: mpsc::Sender<Key>,
     metrics: Metrics,
 }
@@ -79,7 +76,6 @@ struct Task {
     key: Key,
     wishes: watch::Receiver<Arc<Wish>>,
     seen: watch::Sender<Arc<Seen>>,
-    keep: bool,
 }
 
 impl Links {
@@ -94,7 +90,7 @@ impl Links {
         let shared = Arc::new(Shared {
             kafka,
             config,
-            permits: Semaphore::new(config.concurrency.max(1)),
+            turns: Semaphore::new(config.concurrency.max(1)),
             changed,
             metrics,
         });
@@ -113,11 +109,10 @@ impl Links {
     /// Keeps Kafka as `wish` says from now on, and gives what was seen last. Never waits.
     pub(crate) fn want(&self, key: &Key, wish: Wish) -> Arc<Seen> {
         let mut links = self.lock();
-        let count = links.len();
         let hash = wish.topics_hash.clone();
         let link = match links.entry(key.clone()) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(self.start(key.clone(), wish.clone(), count)),
+            Entry::Vacant(entry) => entry.insert(self.start(key.clone(), wish.clone())),
         };
         link.wish.send_if_modified(|known| {
             let differs = known.topics_hash != wish.topics_hash || known.uid != wish.uid;
@@ -139,18 +134,12 @@ impl Links {
 
     /// Ends the task of a pipeline.
     pub(crate) fn forget(&self, key: &Key) {
-        let link = self.lock().remove(key);
-        if let Some(link) = link {
-            self.shared.kafka.forget(&link.wish.borrow());
-        }
+        self.lock().remove(key);
     }
 
     /// Ends the tasks of pipelines that are gone.
     pub(crate) fn retain(&self, keep: impl Fn(&Key) -> bool) {
-        let gone: Vec<Key> = self.lock().keys().filter(|key| !keep(key)).cloned().collect();
-        for key in gone {
-            self.forget(&key);
-        }
+        self.lock().retain(|key, _| keep(key));
     }
 
     /// Deletes what a pipeline has in Kafka.
@@ -158,7 +147,7 @@ impl Links {
         self.shared.kafka.delete(wish, self.shared.config.timeout).await
     }
 
-    fn start(&self, key: Key, wish: Wish, before: usize) -> Link {
+    fn start(&self, key: Key, wish: Wish) -> Link {
         let (wish, wishes) = watch::channel(Arc::new(wish));
         let (sender, seen) = watch::channel(Arc::new(Seen::default()));
         let task = Task {
@@ -166,7 +155,6 @@ impl Links {
             key,
             wishes,
             seen: sender,
-            keep: before < self.shared.config.kept,
         };
         Link {
             wish,
@@ -212,10 +200,7 @@ impl Task {
 
     /// Makes topics ready; gives whether they are.
     async fn ensure(&self, wish: &Wish) -> bool {
-        let timeout = self.shared.config.timeout;
-        let result = self
-            .within(timeout * 2, self.shared.kafka.ensure(wish, timeout))
-            .await;
+        let result = self.make_ready(wish).await;
         let ready = result.is_ok();
         self.note("ensure", result.as_ref().err());
         self.seen.send_modify(|seen| {
@@ -227,11 +212,25 @@ impl Task {
         ready
     }
 
+    /// Gives the partitions of each topic. Who waits for his turn has had an answer of Kafka a moment ago, so that a
+    /// cluster that hangs does not hold up the pipelines of others.
+    async fn make_ready(&self, wish: &Wish) -> Result<Vec<i32>, Problem> {
+        let Shared { kafka, config, .. } = &*self.shared;
+        let there = within(config.timeout * 2, kafka.partitions(wish, config.timeout)).await?;
+        let enough =
+            |(plan, there): (&TopicPlan, Option<i32>)| there.filter(|there| *there >= plan.partitions);
+        let ready: Option<Vec<i32>> = wish.topics.iter().zip(there).map(enough).collect();
+        if let Some(ready) = ready {
+            return Ok(ready);
+        }
+        // Nobody closes it.
+        let _turn = self.shared.turns.acquire().await;
+        within(config.timeout * 2, kafka.ensure(wish, config.timeout)).await
+    }
+
     async fn look(&self, wish: &Wish) {
         let timeout = self.shared.config.timeout;
-        let result = self
-            .within(timeout * 2, self.shared.kafka.read(wish, self.keep, timeout))
-            .await;
+        let result = within(timeout * 2, self.shared.kafka.read(wish, timeout)).await;
         self.note("read", result.as_ref().err());
         self.seen.send_modify(|seen| {
             let seen = Arc::make_mut(seen);
@@ -251,22 +250,6 @@ impl Task {
         });
     }
 
-    /// Only so many talk to Kafka at a time, and none for longer than it may.
-    async fn within<T>(
-        &self,
-        timeout: Duration,
-        asked: impl Future<Output = Result<T, Problem>>,
-    ) -> Result<T, Problem> {
-        let gone = || Problem {
-            kind: ProblemKind::Unreachable,
-            message: format!("Kafka did not answer within {timeout:?}"),
-        };
-        let _permit = self.shared.permits.acquire().await.map_err(|_| gone())?;
-        tokio::time::timeout(timeout, asked)
-            .await
-            .unwrap_or_else(|_| Err(gone()))
-    }
-
     fn note(&self, what: &'static str, problem: Option<&Problem>) {
         self.shared
             .metrics
@@ -275,4 +258,15 @@ impl Task {
             tracing::debug!(namespace = self.key.0, pipeline = self.key.1, what, %problem, "Kafka");
         }
     }
+}
+
+/// Whatever Kafka does, it ends.
+async fn within<T>(timeout: Duration, asked: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    let answer = tokio::time::timeout(timeout, asked).await;
+    answer.unwrap_or_else(|_| {
+        Err(Problem {
+            kind: ProblemKind::Unreachable,
+            message: format!("Kafka did not answer within {timeout:?}"),
+        })
+    })
 }

@@ -23,22 +23,22 @@ pub use reading::{Held, History, Reading, TopicReading};
 
 use crate::build::hash_of;
 use crate::dereference::Secrets;
+use crate::validate::secret_uses;
 
 /// What the operator asks of Kafka. Tests put something else in its place.
 pub trait Kafka: Send + Sync + 'static {
-    /// Creates topics and raises partitions; gives the partitions of each.
-    fn ensure<'a>(&'a self, wish: &'a Wish, timeout: Duration) -> BoxFuture<'a, Result<Vec<i32>, Problem>>;
-    /// Reads how far the workers are. `keep`: the connection is used again soon.
-    fn read<'a>(
+    /// Partitions of each topic; `None` for one that is not there.
+    fn partitions<'a>(
         &'a self,
         wish: &'a Wish,
-        keep: bool,
         timeout: Duration,
-    ) -> BoxFuture<'a, Result<Reading, Problem>>;
+    ) -> BoxFuture<'a, Result<Vec<Option<i32>>, Problem>>;
+    /// Creates topics and raises partitions; gives the partitions of each.
+    fn ensure<'a>(&'a self, wish: &'a Wish, timeout: Duration) -> BoxFuture<'a, Result<Vec<i32>, Problem>>;
+    /// Reads how far the workers are.
+    fn read<'a>(&'a self, wish: &'a Wish, timeout: Duration) -> BoxFuture<'a, Result<Reading, Problem>>;
     /// Deletes the pipeline's topics and groups.
     fn delete<'a>(&'a self, wish: &'a Wish, timeout: Duration) -> BoxFuture<'a, Result<(), Problem>>;
-    /// Closes the connections of a pipeline.
-    fn forget(&self, wish: &Wish);
 }
 
 /// What went wrong with Kafka.
@@ -76,10 +76,8 @@ impl ProblemKind {
 pub struct Wish {
     /// Which pipeline.
     pub uid: String,
-    /// Brokers and access.
-    pub kafka: api::Kafka,
-    /// Passwords and certificates.
-    pub secrets: SecretSource,
+    /// Brokers, and how to get in.
+    pub access: Access,
     /// Topics as they should be.
     pub topics: Vec<TopicPlan>,
     /// The group that workers commit as.
@@ -90,42 +88,42 @@ pub struct Wish {
     pub shards_topic: Option<String>,
     /// Changes when topics have to be looked at anew.
     pub topics_hash: String,
-    /// Changes when connections have to be made anew.
-    pub access_hash: String,
+}
+
+/// Brokers, and how to get in. Equal for pipelines that may share connections.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Access {
+    /// As the manifest has it.
+    pub kafka: api::Kafka,
+    /// Those that it names.
+    pub secrets: Secrets,
 }
 
 impl Wish {
     /// What `pipeline` needs.
     #[must_use]
     pub fn new(uid: &str, pipeline: &Pipeline, secrets: &Secrets) -> Self {
-        let mut variables = BTreeMap::new();
-        let mut hashes = BTreeMap::new();
-        for (name, secret) in secrets {
-            hashes.insert(name, &secret.hash);
-            for (key, value) in &secret.data {
-                variables.insert(variable_name(name, key), value.clone());
-            }
-        }
-        let variables = Arc::new(variables);
-        let security = &pipeline.kafka.security;
-        let access = json!([
-            pipeline.kafka.bootstrap_servers,
-            format!(
-                "{:?} {:?} {:?} {:?}",
-                security.protocol, security.sasl, security.ca, security.certificate
-            ),
-            hashes,
-        ]);
+        let named = secret_uses(pipeline).into_iter().filter(|named| named.kafka);
+        let access = Access {
+            kafka: pipeline.kafka.clone(),
+            secrets: named
+                .filter_map(|named| secrets.get_key_value(&named.name))
+                .map(|(name, secret)| (name.clone(), Arc::clone(secret)))
+                .collect(),
+        };
+        let hashes: BTreeMap<_, _> = access
+            .secrets
+            .iter()
+            .map(|(name, secret)| (name, &secret.hash))
+            .collect();
         let topics: Vec<TopicPlan> = pipeline.topics.iter().map(TopicPlan::from).collect();
-        let access_hash = hash_of(&access);
-        let described: Vec<String> = topics.iter().map(|topic| format!("{topic:?}")).collect();
+        let described = format!("{:?} {topics:?}", access.kafka);
         let mut groups = vec![pipeline.worker_group()];
         groups.extend(pipeline.generator.as_ref().map(|_| pipeline.generator_group()));
         Self {
             uid: uid.to_owned(),
-            kafka: pipeline.kafka.clone(),
-            secrets: SecretSource::new(None, move |name| variables.get(name).cloned()),
-            topics_hash: hash_of(&json!([access_hash, described])),
+            topics_hash: hash_of(&json!([described, hashes])),
+            access,
             topics,
             group: pipeline.worker_group(),
             groups,
@@ -133,7 +131,19 @@ impl Wish {
                 .generator
                 .as_ref()
                 .map(|_| pipeline.generator_shards_topic()),
-            access_hash,
         }
+    }
+}
+
+impl Access {
+    /// Where clients read the secrets.
+    fn source(&self) -> SecretSource {
+        let mut variables = BTreeMap::new();
+        for (name, secret) in &self.secrets {
+            for (key, value) in &secret.data {
+                variables.insert(variable_name(name, key), value.clone());
+            }
+        }
+        SecretSource::new(None, move |name| variables.get(name).cloned())
     }
 }

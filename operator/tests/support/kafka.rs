@@ -54,6 +54,20 @@ impl FakeKafka {
 }
 
 impl Kafka for FakeKafka {
+    fn partitions<'a>(
+        &'a self,
+        wish: &'a Wish,
+        _: Duration,
+    ) -> BoxFuture<'a, Result<Vec<Option<i32>>, Problem>> {
+        self.ask(|state| {
+            let topics = wish.topics.iter();
+            topics
+                .map(|topic| state.topics.get(&topic.name).copied())
+                .collect()
+        })
+        .boxed()
+    }
+
     fn ensure<'a>(&'a self, wish: &'a Wish, _: Duration) -> BoxFuture<'a, Result<Vec<i32>, Problem>> {
         self.ask(|state| {
             wish.topics
@@ -68,7 +82,7 @@ impl Kafka for FakeKafka {
         .boxed()
     }
 
-    fn read<'a>(&'a self, wish: &'a Wish, _: bool, _: Duration) -> BoxFuture<'a, Result<Reading, Problem>> {
+    fn read<'a>(&'a self, wish: &'a Wish, _: Duration) -> BoxFuture<'a, Result<Reading, Problem>> {
         self.ask(|state| {
             state.reads += 1;
             let topics: Vec<_> = wish
@@ -102,6 +116,4 @@ impl Kafka for FakeKafka {
         })
         .boxed()
     }
-
-    fn forget(&self, _: &Wish) {}
 }

@@ -4,6 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use kafka::broker::Access;
+use kafka::lag::{Isolation, LagReader, PartitionLag};
+use runtime::secrets::Secrets;
+
 use crate::support::{Bed, PATIENCE};
 use testbed::{Cut, Kafka, Postgres, Proxy, eventually};
 
@@ -17,15 +21,12 @@ async fn every_event_is_stored_once() {
     let _worker = bed.worker("one");
     bed.assert_exact(20_000).await;
     // Transactions end with markers, which have offsets too: a group that has read everything has no lag for all that.
-    let mut config = rdkafka::ClientConfig::new();
-    config.set("bootstrap.servers", &bed.bootstrap);
-    let reader = Arc::new(kafka::lag::LagReader::new(&config, &bed.pipeline().worker_group()).unwrap());
+    let (kafka, group) = (bed.pipeline().kafka.clone(), bed.pipeline().worker_group());
+    let access = Access::new(&kafka, &Secrets::new(None, |_| None), "kill-test").unwrap();
+    let reader = LagReader::new(access, Isolation::ReadUncommitted);
     let lags = async || {
-        let reader = Arc::clone(&reader);
-        let read = tokio::task::spawn_blocking(move || reader.read("plain", PATIENCE).unwrap())
-            .await
-            .unwrap();
-        let lags: Vec<_> = read.iter().map(kafka::lag::PartitionLag::lag).collect();
+        let (_, read) = reader.read(&group, &["plain"], PATIENCE).await.unwrap().remove(0);
+        let lags: Vec<_> = read.iter().map(PartitionLag::lag).collect();
         if lags.iter().all(|lag| *lag == Some(0)) {
             Ok(read)
         } else {
