@@ -7,7 +7,6 @@ use std::time::Duration;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::{Action, Config, applier};
-use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource, ResourceExt};
 use runtime::backoff::Backoff;
@@ -17,8 +16,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::build::{Defaults, OPERATOR};
+use crate::build::Defaults;
 use crate::dereference::SecretCache;
+use crate::events::Events;
 use crate::index::Index;
 use crate::kafka::{Kafka, Links, LinksConfig};
 use crate::metrics::Metrics;
@@ -89,14 +89,10 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) {
     let (news, looked) = mpsc::channel::<Key>(1024);
     let index = Arc::new(Index::default());
     let ready = Arc::new(Ready::default());
-    let reporter = Reporter {
-        controller: OPERATOR.to_owned(),
-        instance: Some(instance),
-    };
     let (store, pipelines) = watches::pipelines(&scope);
     let context = Arc::new(Context {
         store: store.clone(),
-        recorder: Recorder::new(client.clone(), reporter),
+        events: Events::new(client.clone(), instance),
         client,
         defaults,
         index: Arc::clone(&index),

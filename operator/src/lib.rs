@@ -30,6 +30,7 @@ pub mod controller;
 pub mod definition;
 mod deletion_cost;
 pub mod dereference;
+pub mod events;
 pub mod index;
 pub mod install;
 pub mod kafka;

@@ -10,7 +10,6 @@ use api::crd::StreamPipelineStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
-use kube::runtime::events::Recorder;
 use kube::runtime::reflector::Store;
 use kube::{Api, Client, Resource, ResourceExt};
 use tokio::time::Instant;
@@ -20,6 +19,7 @@ use crate::build::{self, BuildError, Decisions, Defaults, Objects, Role};
 use crate::cleanup;
 use crate::deletion_cost;
 use crate::dereference::{DereferenceError, PodsSeen, SecretCache};
+use crate::events::Events;
 use crate::index::{Index, JobState, Live};
 use crate::kafka::{Links, Seen, Wish};
 use crate::kind::Kind;
@@ -46,8 +46,8 @@ pub struct Context {
     pub secrets: SecretCache,
     /// Kafka.
     pub links: Arc<Links>,
-    /// For events.
-    pub recorder: Recorder,
+    /// What is told of pipelines.
+    pub events: Events,
     /// Counts.
     pub metrics: Metrics,
     /// All pipelines.

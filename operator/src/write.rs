@@ -3,8 +3,7 @@
 use api::StreamPipeline;
 use api::crd::StreamPipelineStatus;
 use kube::api::{Patch, PatchParams};
-use kube::runtime::events::{Event, EventType};
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, ResourceExt};
 use serde_json::json;
 
 use crate::build::OPERATOR;
@@ -82,18 +81,8 @@ pub(crate) async fn write_status(
 
 /// An event is a courtesy: one that cannot be written is only logged.
 pub(crate) async fn tell(resource: &StreamPipeline, transition: &Transition, context: &Context) {
-    let event = Event {
-        type_: if transition.warning {
-            EventType::Warning
-        } else {
-            EventType::Normal
-        },
-        reason: transition.reason.clone(),
-        note: Some(transition.message.chars().take(1000).collect()),
-        action: transition.kind.clone(),
-        secondary: None,
-    };
-    if let Err(error) = context.recorder.publish(&event, &resource.object_ref(&())).await {
+    let now = (context.clock)();
+    if let Err(error) = context.events.tell(resource, transition, now).await {
         tracing::debug!(%error, "an event could not be written");
     }
 }

@@ -461,6 +461,38 @@ async fn a_deletion_does_not_wait_for_brokers_for_ever() {
     assert!(told);
 }
 
+/// An event that comes again soon counts the first one up, and is told anew when that is long ago.
+#[tokio::test(start_paused = true)]
+async fn what_happens_again_soon_is_told_by_one_event() {
+    let mut world = World::new();
+    world.start();
+    world.apply(&pipeline("music"));
+    world.ready("music").await;
+    let counts = |world: &World| -> Vec<Option<i64>> {
+        let server = world.api.lock();
+        let events = server.store.objects.iter().filter(|(key, event)| {
+            key.1 == "events" && event["action"] == "TopicsReady" && event["reason"] == "KafkaUnreachable"
+        });
+        events
+            .map(|(_, event)| event["series"]["count"].as_i64())
+            .collect()
+    };
+    for expected in [vec![None], vec![Some(2)], vec![Some(3)], vec![Some(3), None]] {
+        if expected.len() > 1 {
+            tokio::time::sleep(std::time::Duration::from_hours(1)).await;
+        }
+        for (down, condition) in [(true, "Unknown KafkaUnreachable"), (false, "True AsDeclared")] {
+            world.kafka.0.lock().unwrap().down = down;
+            world
+                .until(condition, |world| {
+                    world.condition("music", "TopicsReady") == condition
+                })
+                .await;
+        }
+        assert_eq!(counts(&world), expected);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_dead_broker_holds_up_nobody_else() {
     let mut world = World::new();
