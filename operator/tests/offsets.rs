@@ -87,7 +87,7 @@ fn decided(partitions: Vec<PartitionReading>) -> Decision {
 }
 
 async fn read(kafka: &Kafka, wish: &Wish) -> Vec<PartitionReading> {
-    let look = async || Brokers::default().read(wish, false, TIMEOUT).await;
+    let look = async || Brokers::default().read(wish, TIMEOUT).await;
     eventually(TIMEOUT * 4, look)
         .await
         .unwrap_or_else(|error| panic!("{error} ({})", kafka.bootstrap()))
