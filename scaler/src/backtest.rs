@@ -107,8 +107,8 @@ pub fn documented() -> Vec<Contender> {
             "thrifty",
             Policy {
                 min: 0,
-                drain_within: Duration::from_mins(10),
-                patience: Duration::from_mins(1),
+                drain_within: Duration::from_mins(30),
+                patience: Duration::from_secs(30),
                 ..defaults.clone()
             },
         ),
@@ -119,7 +119,14 @@ pub fn documented() -> Vec<Contender> {
                 ..defaults.clone()
             },
         ),
-        with("steady", Policy { min: 12, ..defaults }),
+        with(
+            "steady",
+            Policy {
+                min: 12,
+                ..defaults.clone()
+            },
+        ),
+        with("ample", Policy { min: 23, ..defaults }),
     ]);
     all.extend(baselines);
     all
