@@ -24,6 +24,10 @@ const IDLE: Duration = Duration::from_millis(50);
 /// Chunks taken between two looks at everything else.
 const CHUNKS_A_TURN: usize = 8;
 
+/// And no longer than this: a worker that its processor limit holds back needs seconds for a chunk, and the group waits for
+/// all of its members.
+const TURN: Duration = Duration::from_millis(20);
+
 /// The loop's own state.
 pub(super) struct Turn<'a, S> {
     pub(super) reader: &'a Reader<S>,
@@ -147,7 +151,10 @@ impl<'a, S: Spawn> Turn<'a, S> {
         let now = Instant::now();
         self.take(first, now);
         for _ in 1..CHUNKS_A_TURN {
-            if self.is_over_budget() || self.assignment.iter().any(Assigned::is_awaited) {
+            if self.is_over_budget()
+                || now.elapsed() > TURN
+                || self.assignment.iter().any(Assigned::is_awaited)
+            {
                 break;
             }
             let Ok(fetched) = self.inbox.chunks.try_recv() else {
