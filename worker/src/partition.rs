@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use api::{DeadLetterPolicy, Partition, StartFrom};
 use jiff::Timestamp;
-use kafka::commit_metadata::{AuditCounts, Handover, Telemetry};
+use kafka::commit_metadata::{AuditCounts, Telemetry};
 use kafka::context::ErrorReporter;
 use kafka::fetch::{BatchError, Fetcher};
 use runtime::backoff::Backoff;
@@ -22,7 +22,7 @@ use crate::sink::{Claim, Sink, SinkError, SinkErrorKind};
 use crate::sql::Plans;
 use crate::state::PartitionState;
 use crate::store::{PartitionWriter, StoreError, Stored};
-use crate::takeover::Takeover;
+use crate::takeover::Ownership;
 
 /// Retries while the sink or Kafka is away.
 const RETRY: Backoff = Backoff {
@@ -68,18 +68,6 @@ pub(crate) struct PartitionTask {
     pub(crate) ownership: Ownership,
 }
 
-/// How the partition came to this worker.
-#[derive(Debug, Default)]
-pub(crate) enum Ownership {
-    /// It is yet to be claimed.
-    #[default]
-    Assigned,
-    /// Claimed, and nothing is stored since.
-    Taking(Takeover),
-    /// At work: the handover that began it, if there was one.
-    Owned(Option<Handover>),
-}
-
 /// Why a stretch of work on a partition ended.
 enum End {
     /// The partition was revoked, or the worker stops.
@@ -115,11 +103,7 @@ impl PartitionTask {
                 return self.pause_before_reclaim(REFUSED_RETRY, 0).await;
             }
         };
-        // A partition that is claimed again, because the sink was away, say, has not changed hands.
-        if let Ownership::Assigned = self.ownership {
-            self.ownership = Takeover::begin(&claim, tokio::time::Instant::now())
-                .map_or(Ownership::Owned(None), Ownership::Taking);
-        }
+        self.ownership.claimed(&claim, tokio::time::Instant::now());
         let Some(watermarks) = self.watermarks().await else {
             return End::Stop;
         };
@@ -311,11 +295,10 @@ impl PartitionTask {
             computing = ?stored.computing, waiting = ?stored.waiting, "batch stored"
         );
         self.note(writer.next(), writer.state());
-        if let Ownership::Taking(takeover) = &self.ownership {
-            let oldest = records.get(0).and_then(|record| record.timestamp);
-            let handover = takeover.end(oldest, tokio::time::Instant::now(), Timestamp::now());
+        let oldest = records.get(0).and_then(|record| record.timestamp);
+        let (now, time) = (tokio::time::Instant::now(), Timestamp::now());
+        if let Some(handover) = self.ownership.stored(oldest, now, time) {
             tracing::info!(partition = %self.partition, pause_ms = handover.pause_ms, "taken over");
-            self.ownership = Ownership::Owned(Some(handover));
         }
         let load = shared.load.stored(stored.records, stored.computing);
         self.send(Command::Stored {
@@ -378,10 +361,6 @@ impl PartitionTask {
     /// What the operator and the scaler learn from Kafka alone.
     fn telemetry(&self, state: &PartitionState, load: Report) -> String {
         let totals = state.audit.totals();
-        let handover = match self.ownership {
-            Ownership::Owned(handover) => handover,
-            Ownership::Assigned | Ownership::Taking(_) => None,
-        };
         let report = Telemetry {
             records_per_busy_second: Some(load.records_per_busy_second),
             sink_wait_share: Some(load.sink_wait_share),
@@ -394,7 +373,7 @@ impl PartitionTask {
                 reordered: totals.reordered,
             },
             worker: self.shared.owner.clone(),
-            handover,
+            handover: self.ownership.handover(),
         };
         report.encode().unwrap_or_else(|error| {
             tracing::debug!(%error, "the report for the committed offset");

@@ -21,11 +21,12 @@ use tokio_util::sync::CancellationToken;
 use crate::consumer::{Context, Inbox, Input, Reader, Spawn};
 use crate::load::Load;
 use crate::metrics::Metrics;
-use crate::partition::{Ownership, PartitionTask, Shared};
+use crate::partition::{PartitionTask, Shared};
 use crate::progress::Progress;
 use crate::reference::{self, ReferenceError};
 use crate::sink::{Sink, SinkError};
 use crate::sql::{Clock, PlanError, Plans};
+use crate::takeover::Ownership;
 
 /// Longest that the consumer's loop may take for one turn; a commit to a broker that is away takes up to a minute.
 const MAX_TURN: Duration = Duration::from_mins(2);

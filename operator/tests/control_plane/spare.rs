@@ -64,7 +64,7 @@ async fn the_worker_with_the_partitions_stays() {
     .await
     .unwrap();
     scene.kubectl("scale streampipeline music --replicas=1").await;
-    assert_eq!(until_workers(&scene, 1).await, [busy.clone()]);
+    assert_eq!(until_workers(&scene, 1).await, std::slice::from_ref(&busy));
     // It could have been by chance.
     let cost = &scene.object("pod", &busy).await["metadata"]["annotations"]["controller.kubernetes.io/pod-deletion-cost"];
     assert_eq!(cost, "12000", "twelve partitions, in which nothing waits");
