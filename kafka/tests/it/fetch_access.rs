@@ -9,6 +9,7 @@ use kafka::problem::{Problem, ProblemKind};
 use runtime::secrets::Secrets;
 use testbed::{KAFKA_PASSWORD, KAFKA_USER, Kafka};
 
+use crate::authorizer::{allow, with_authorizer};
 use crate::fetch_support::{Reader, expected, partition, produce, topic};
 use crate::{config, shared};
 
@@ -227,37 +228,14 @@ async fn a_proof_that_grows_old_is_renewed() {
 /// A topic that the user may not read is named, and read once that is allowed.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_allowed_is_named_until_it_is() {
-    let kafka = Kafka::builder()
-        .config(
-            "authorizer.class.name",
-            "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        )
-        .config("super.users", "User:ANONYMOUS")
-        .start()
-        .await
-        .unwrap();
+    let kafka = with_authorizer().await;
     let config = config(kafka.bootstrap());
     topic(&config, "fetch.forbidden", &[]).await;
     topic(&config, "fetch.allowed", &[]).await;
     let (forbidden, allowed) = (partition("fetch.forbidden", 0), partition("fetch.allowed", 0));
     produce(&config, &forbidden, 0..10);
     produce(&config, &allowed, 0..10);
-    let allow = async |operation: &str, topic: &str| {
-        let (servers, user) = (kafka.bootstrap(), format!("User:{KAFKA_USER}"));
-        let arguments = [
-            "org.apache.kafka.tools.AclCommand",
-            "--bootstrap-server",
-            &servers,
-            "--add",
-            "--allow-principal",
-            &user,
-            "--operation",
-            operation,
-            "--topic",
-            topic,
-        ];
-        kafka.tool(&arguments).await.unwrap();
-    };
+    let allow = async |operation: &str, topic: &str| allow(&kafka, operation, "--topic", topic).await;
     allow("Read", "fetch.allowed").await;
     let secrets = secrets(KAFKA_PASSWORD, kafka.certificates().ca(), None);
     let spec = spec(kafka.sasl_bootstrap(), SaslPlaintext, Some(Plain));

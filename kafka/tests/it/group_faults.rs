@@ -10,6 +10,7 @@ use kafka::group::GroupError;
 use runtime::secrets::Secrets;
 use testbed::{Direction, KAFKA_PASSWORD, KAFKA_USER, Kafka, eventually};
 
+use crate::authorizer::{allow, with_authorizer};
 use crate::fetch_support::plaintext;
 use crate::group_support::{Peer, settings, settle};
 use crate::{TIMEOUT, config, plan};
@@ -136,37 +137,6 @@ pub(crate) fn secrets() -> Secrets {
         "STREAMPIPELINE_SECRET_USER_PASSWORD" => Some(KAFKA_PASSWORD.to_owned()),
         _ => None,
     })
-}
-
-/// A broker that asks what a user may do; the one without a password may do everything.
-pub(crate) async fn with_authorizer() -> Kafka {
-    Kafka::builder()
-        .config(
-            "authorizer.class.name",
-            "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        )
-        .config("super.users", "User:ANONYMOUS")
-        .start()
-        .await
-        .unwrap()
-}
-
-/// Gives the user of [`secrets`] a right; `kind` is `--group` or `--topic`.
-pub(crate) async fn allow(kafka: &Kafka, operation: &str, kind: &str, name: &str) {
-    let (servers, user) = (kafka.bootstrap(), format!("User:{KAFKA_USER}"));
-    let arguments = [
-        "org.apache.kafka.tools.AclCommand",
-        "--bootstrap-server",
-        &servers,
-        "--add",
-        "--allow-principal",
-        &user,
-        "--operation",
-        operation,
-        kind,
-        name,
-    ];
-    kafka.tool(&arguments).await.unwrap();
 }
 
 /// Without the rights it says so, and does not try for ever.

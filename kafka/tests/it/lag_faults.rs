@@ -11,9 +11,10 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use testbed::{Direction, Kafka, eventually};
 
+use crate::authorizer::{allow, with_authorizer};
 use crate::fetch_faults::leader;
 use crate::fetch_support::{partition, produce};
-use crate::group_faults::{allow, secrets, with_authorizer, with_password};
+use crate::group_faults::{secrets, with_password};
 use crate::lag::lag_reader;
 use crate::{TIMEOUT, config, plan};
 

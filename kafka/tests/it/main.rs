@@ -9,6 +9,7 @@
 
 mod access;
 mod admin;
+mod authorizer;
 mod fetch;
 mod fetch_access;
 mod fetch_faults;

@@ -6,6 +6,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use runtime::secrets::Secrets;
 use testbed::{KAFKA_PASSWORD, KAFKA_USER, Kafka};
 
+use crate::authorizer::{allow, with_authorizer};
 use crate::produce_support::{Writer, assert_holds, topic};
 use crate::{config, shared};
 
@@ -73,33 +74,9 @@ async fn encrypted_and_authenticated_connections_carry_transactions() {
 /// Each right that is missing is named in its turn, as something that does not pass by itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_allowed_is_named() {
-    let kafka = Kafka::builder()
-        .config(
-            "authorizer.class.name",
-            "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        )
-        .config("super.users", "User:ANONYMOUS")
-        .start()
-        .await
-        .unwrap();
+    let kafka = with_authorizer().await;
     let name = "produce.forbidden";
     topic(&config(kafka.bootstrap()), name, 1, 1).await;
-    let allow = async |operation: &str, what: &str, which: &str| {
-        let (servers, user) = (kafka.bootstrap(), format!("User:{KAFKA_USER}"));
-        let arguments = [
-            "org.apache.kafka.tools.AclCommand",
-            "--bootstrap-server",
-            &servers,
-            "--add",
-            "--allow-principal",
-            &user,
-            "--operation",
-            operation,
-            what,
-            which,
-        ];
-        kafka.tool(&arguments).await.unwrap();
-    };
     let spec = spec(
         kafka.sasl_bootstrap(),
         SecurityProtocol::SaslPlaintext,
@@ -150,10 +127,10 @@ async fn what_is_not_allowed_is_named() {
                 RDKafkaErrorCode::TopicAuthorizationFailed,
                 "{error}"
             );
-            allow("Describe", "--topic", name).await;
+            allow(&kafka, "Describe", "--topic", name).await;
         };
         assert!(error.is_lasting(), "{error}");
-        allow(operation, what, which).await;
+        allow(&kafka, operation, what, which).await;
     }
     attempt().unwrap();
     assert_holds(&kafka.bootstrap(), name, 0..100, 1);
