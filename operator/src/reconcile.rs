@@ -189,7 +189,7 @@ async fn living(
     let scaling = remembered.scaling.decide(
         &valid.pipeline,
         &kafka,
-        seen.workers(&valid.pipeline, told),
+        seen.workers(&valid.pipeline, decided.as_ref()),
         told,
         (Instant::now(), time),
     );

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::Pipeline;
-use api::crd::Reserved;
+use scaler::Decision;
 
 use crate::build::{COMPLETE, Decisions, Desired, Role};
 use crate::dereference::{self, DereferenceError, PodsSeen};
@@ -12,7 +12,7 @@ use crate::kafka::Seen;
 use crate::kind::Kind;
 use crate::memory::Memory;
 use crate::reconcile::Context;
-use crate::scaling::{self, Workers};
+use crate::scaling::Workers;
 use crate::stage::Progress;
 use crate::status::{Obstacle, Workload};
 use crate::validate::Valid;
@@ -175,11 +175,11 @@ impl Scene {
     /// The workers as the scaler sees them; `None` before there is a Deployment. What was `decided` last counts, not what
     /// somebody has made of the Deployment since: a decision to leave things as they are would make that the operator's
     /// own.
-    pub(crate) fn workers(&self, pipeline: &Pipeline, told: Option<&Reserved>) -> Option<Workers> {
+    pub(crate) fn workers(&self, pipeline: &Pipeline, decided: Option<&Decision>) -> Option<Workers> {
         let state = deployment_state(self.worker.as_deref())?;
         let count = |number: i32| u32::try_from(number).unwrap_or(0);
         Some(Workers {
-            desired: scaling::told(told).map_or(count(state.wanted), |decided| {
+            desired: decided.map_or(count(state.wanted), |decided| {
                 desired_workers(pipeline, Some(decided.replicas))
             }),
             ready: count(state.available),
