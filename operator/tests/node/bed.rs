@@ -200,6 +200,20 @@ spec:
         }
     }
 
+    /// Waits until what the condition says holds these words.
+    pub(crate) async fn told(&self, condition: &str, words: &[&str]) {
+        let member = format!("conditions[?(@.type==\"{condition}\")].message");
+        let is_told = async || {
+            let message = self.status(&member).await;
+            if words.iter().all(|word| message.contains(word)) {
+                Ok(message)
+            } else {
+                Err(message)
+            }
+        };
+        println!("{}", eventually(PATIENCE, is_told).await.unwrap());
+    }
+
     /// Waits until so many more rows are stored.
     pub(crate) async fn more_rows(&self, count: i64) {
         let before = self.rows().await;

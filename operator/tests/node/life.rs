@@ -68,15 +68,7 @@ async fn a_wrong_edit_leaves_the_workers_alone(bed: &Bed) {
     let right = bed.manifest(1_000, "{min: 2, max: 4}", "");
     let wrong = right.replace("FROM music\"", "FROM likes\"");
     bed.cluster.apply(&wrong).await.unwrap();
-    let is_told = async || {
-        let message = bed.status("conditions[?(@.type==\"Ready\")].message").await;
-        if message.contains("spec.tables[0].sql") && message.contains("likes") {
-            Ok(message)
-        } else {
-            Err(message)
-        }
-    };
-    println!("{}", eventually(PATIENCE, is_told).await.unwrap());
+    bed.told("Ready", &["spec.tables[0].sql", "likes"]).await;
     bed.more_rows(2_000).await;
     assert_eq!(bed.worker_pods().await, workers);
     bed.cluster.apply(&right).await.unwrap();

@@ -73,15 +73,7 @@ async fn changed_passwords_cost_no_row() {
     bed.kubectl("wait --for=condition=Prepared=False sp/music --timeout=120s")
         .await
         .unwrap();
-    let is_told = async || {
-        let message = bed.status("conditions[?(@.type==\"Prepared\")].message").await;
-        if message.contains("password") {
-            Ok(message)
-        } else {
-            Err(message)
-        }
-    };
-    println!("{}", eventually(PATIENCE, is_told).await.unwrap());
+    bed.told("Prepared", &["password"]).await;
     bed.more_rows(2_000).await;
     assert_eq!(bed.worker_pods().await, workers);
 
