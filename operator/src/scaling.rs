@@ -194,38 +194,27 @@ pub fn policy(pipeline: &Pipeline) -> Policy {
     }
 }
 
-/// A topic's partitions as the scaler sees them, read this moment.
+/// A partition as the scaler sees it, read this moment.
 #[must_use]
-pub fn readings(topic: &str, partitions: &[PartitionLag]) -> Vec<PartitionReading> {
-    let topic: Arc<str> = topic.into();
-    partitions
-        .iter()
-        .map(|partition| {
-            // What another program committed is no report.
-            let report = partition
-                .metadata
-                .as_deref()
-                .and_then(|text| Telemetry::decode(text).ok().flatten());
-            PartitionReading {
-                id: PartitionId::new(&topic, partition.partition),
-                log: partition.range.map(|range| LogRange {
-                    start: range.start,
-                    end: range.end,
-                }),
-                committed: partition.committed.map_or(Committed::Never, Committed::At),
-                age_seconds: 0.0,
-                records_per_busy_second: report.as_ref().and_then(|report| report.records_per_busy_second),
-                sink_wait_share: report.as_ref().and_then(|report| report.sink_wait_share),
-                newest_event_ms: report.as_ref().and_then(|report| report.newest_event_ms),
-                handover: report
-                    .and_then(|report| report.handover)
-                    .map(|handover| Handover {
-                        at_ms: handover.at_ms,
-                        pause_seconds: Duration::from_millis(handover.pause_ms).as_secs_f64(),
-                    }),
-            }
-        })
-        .collect()
+pub fn reading(topic: &Arc<str>, partition: &PartitionLag, report: Option<&Telemetry>) -> PartitionReading {
+    PartitionReading {
+        id: PartitionId::new(topic, partition.partition),
+        log: partition.range.map(|range| LogRange {
+            start: range.start,
+            end: range.end,
+        }),
+        committed: partition.committed.map_or(Committed::Never, Committed::At),
+        age_seconds: 0.0,
+        records_per_busy_second: report.and_then(|report| report.records_per_busy_second),
+        sink_wait_share: report.and_then(|report| report.sink_wait_share),
+        newest_event_ms: report.and_then(|report| report.newest_event_ms),
+        handover: report
+            .and_then(|report| report.handover)
+            .map(|handover| Handover {
+                at_ms: handover.at_ms,
+                pause_seconds: Duration::from_millis(handover.pause_ms).as_secs_f64(),
+            }),
+    }
 }
 
 #[cfg(test)]
@@ -253,13 +242,12 @@ mod tests {
             committed,
             metadata: metadata.map(str::to_owned),
         };
-        let readings = readings(
-            "plays",
-            &[
-                lag(Some(r#"{"r":2500.0,"w":0.25,"t":7,"d":0}"#), Some(40)),
-                lag(Some("by another program"), None),
-            ],
-        );
+        let topic = "plays".into();
+        let readings = [
+            lag(Some(r#"{"r":2500.0,"w":0.25,"t":7,"d":0}"#), Some(40)),
+            lag(Some("by another program"), None),
+        ]
+        .map(|partition| reading(&topic, &partition, partition.report().as_ref()));
         assert_eq!(readings[0].id.to_string(), "plays/3");
         assert_eq!(readings[0].records_per_busy_second, Some(2500.0));
         assert_eq!(

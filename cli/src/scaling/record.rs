@@ -5,7 +5,6 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 use kafka::broker::Access;
-use kafka::commit_metadata::Telemetry;
 use kafka::lag::{Isolation, LagReader, PartitionLag};
 use runtime::exit::Exit;
 
@@ -62,11 +61,7 @@ impl Look {
         self.lag += partitions.iter().filter_map(PartitionLag::lag).sum::<u64>();
         let rates: Vec<f64> = partitions
             .iter()
-            .filter_map(|partition| {
-                // What another program committed says nothing.
-                let report = Telemetry::decode(partition.metadata.as_deref()?).ok().flatten()?;
-                report.records_per_busy_second
-            })
+            .filter_map(|partition| partition.report()?.records_per_busy_second)
             .collect();
         if !rates.is_empty() {
             self.per_worker = Some(rates.iter().sum::<f64>() / rates.len() as f64);

@@ -62,7 +62,10 @@ impl Ends {
         };
         for (topic, lags) in lags {
             let topic: Arc<str> = topic.into();
-            ends.readings.extend(operator::scaling::readings(&topic, &lags));
+            ends.readings.extend(
+                lags.iter()
+                    .map(|lag| operator::scaling::reading(&topic, lag, lag.report().as_ref())),
+            );
             ends.ranges.extend(lags.into_iter().filter_map(|lag| {
                 let partition = Partition {
                     topic: Arc::clone(&topic),

@@ -6,6 +6,7 @@ mod requests;
 use std::time::Duration;
 
 pub use self::reader::LagReader;
+use crate::commit_metadata::Telemetry;
 use crate::problem::Problem;
 
 /// Where a group stands in a partition.
@@ -84,6 +85,12 @@ impl PartitionLag {
     #[must_use]
     pub fn lag(&self) -> Option<u64> {
         self.range.map(|range| lag(range, self.committed))
+    }
+
+    /// What the partition's worker reported; what another program committed is no report.
+    #[must_use]
+    pub fn report(&self) -> Option<Telemetry> {
+        Telemetry::decode(self.metadata.as_deref()?).ok().flatten()
     }
 }
 

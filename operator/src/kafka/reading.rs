@@ -1,10 +1,11 @@
 //! What one look at Kafka gives, and what a row of looks says: rate, and lag in time.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::scaling;
-use ::kafka::commit_metadata::{AuditCounts, Telemetry};
+use ::kafka::commit_metadata::AuditCounts;
 use ::kafka::lag::PartitionLag;
 use scaler::PartitionReading;
 use tokio::time::Instant;
@@ -70,7 +71,6 @@ impl Reading {
         };
         let mut rows_known = true;
         for (name, partitions) in topics {
-            reading.partitions.extend(scaling::readings(name, partitions));
             reading.topics.push(TopicReading {
                 name: name.clone(),
                 partitions: partitions.len() as i32,
@@ -89,10 +89,12 @@ impl Reading {
                     .map(|partition| partition.range.map(|range| range.end))
                     .sum(),
             });
+            let topic = Arc::from(name.as_str());
             for partition in partitions {
-                // What another program committed is no report; it says nothing.
-                let text = partition.metadata.as_deref();
-                let Some(report) = text.and_then(|text| Telemetry::decode(text).ok().flatten()) else {
+                let report = partition.report();
+                let seen = scaling::reading(&topic, partition, report.as_ref());
+                reading.partitions.push(seen);
+                let Some(report) = report else {
                     continue;
                 };
                 let held = reading.held.entry(report.worker).or_default();
