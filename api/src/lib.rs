@@ -38,10 +38,10 @@ pub use names::{NameError, PipelineName, TableName, TopicName};
 pub use pipeline::{
     Batch, BigQuerySink, CassandraSink, CatalogueSource, Chart, CsvSource, DeadLetterPolicy, DeletionPolicy,
     EventTime, Generator, GeneratorLimit, Kafka, LakeSink, MergeColumn, MergeFunction, Model, ModelKind,
-    MusicSource, Partition, Paused, Pipeline, PodTemplate, Pods, PostgresSink, RateShape, Reference,
-    ReferenceSource, Report, Resources, Sasl, SaslMechanism, Scaling, ScalingMode, ScalingWindow, SecretRef,
-    Security, SecurityProtocol, ServiceAccount, Sink, Source, SqliteSink, StartFrom, Table, TlsMode, Topic,
-    Write,
+    MusicSource, Partition, Paused, Pipeline, PodTemplate, Pods, PostgresSink, RateShape, Recommender,
+    Reference, ReferenceSource, Report, Resources, Sasl, SaslMechanism, Scaling, ScalingMode, ScalingWindow,
+    SecretRef, Security, SecurityProtocol, ServiceAccount, Sink, Source, SqliteSink, StartFrom, Table,
+    TlsMode, Topic, Write,
 };
 pub use quantity::{QuantityError, parse_quantity};
 pub use validate::{Problem, Problems, validate};

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
+use crate::model;
 use crate::prepare::prepare;
 use crate::run::{Worker, WorkerError};
 
@@ -50,6 +51,14 @@ enum Command {
         #[arg(long)]
         listen: Option<SocketAddr>,
     },
+    /// Make a model's table anew from what is stored, then end. Safe to repeat.
+    Model {
+        #[command(flatten)]
+        pipeline: PipelineArgs,
+        /// The model, one of spec.models.
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
     /// Create tables and load reference tables, then end. Safe to repeat.
     Prepare {
         #[command(flatten)]
@@ -77,6 +86,12 @@ pub enum ProgramError {
     /// The worker cannot be used.
     #[error(transparent)]
     Worker(#[from] WorkerError),
+    /// It has no model of this name.
+    #[error("there is no model {name} in spec.models; name one that is there")]
+    NoModel {
+        /// As it was named.
+        name: String,
+    },
     /// Logging or signals could not be set up.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
@@ -96,7 +111,7 @@ impl ProgramError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Manifest(_) | Self::Worker(WorkerError::Plan(_)) => Exit::Usage,
+            Self::Manifest(_) | Self::NoModel { .. } | Self::Worker(WorkerError::Plan(_)) => Exit::Usage,
             _ => Exit::Failure,
         }
     }
@@ -125,6 +140,18 @@ impl Args {
                 name,
                 listen,
             } => run(pipeline, name, listen, shutdown).await,
+            Command::Model {
+                pipeline: PipelineArgs { manifest, secrets },
+                name,
+            } => {
+                let (_, pipeline) = manifest::load(&manifest)?;
+                let secrets = Secrets::from_environment(secrets);
+                match model::run_by_name(&pipeline, &name, &secrets).await? {
+                    Some(rows) => tracing::info!(model = name, rows, "the model's table is new"),
+                    None => return Err(ProgramError::NoModel { name }),
+                }
+                Ok(())
+            }
             Command::Prepare {
                 pipeline: PipelineArgs { manifest, secrets },
             } => {

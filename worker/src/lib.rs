@@ -22,6 +22,7 @@ pub mod decode;
 mod halt;
 mod load;
 pub mod metrics;
+pub mod model;
 mod partition;
 pub mod position;
 pub mod prepare;

@@ -1,8 +1,9 @@
-//! Makes the sink ready for the worker: tables, and the rows of reference tables.
+//! Makes the sink ready for the worker: tables, the rows of reference tables, and the tables of models.
 
 use api::Pipeline;
 use runtime::secrets::Secrets;
 
+use crate::model;
 use crate::reference::ReferenceTables;
 use crate::run::{Wanted, WorkerError, plan};
 use crate::sink::Sink;
@@ -30,5 +31,7 @@ pub async fn prepare(
             report(format!("loaded {rows} rows into {}", reference.name));
         }
     }
+    let models = model::prepare(&pipeline.models, plans.definitions(), &sink).await?;
+    models.into_iter().for_each(&mut report);
     Ok(())
 }

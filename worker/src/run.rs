@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::consumer::{Context, Inbox, Input, Reader, Spawn};
 use crate::load::Load;
 use crate::metrics::Metrics;
+use crate::model;
 use crate::partition::{PartitionTask, Shared};
 use crate::progress::Progress;
 use crate::reference::{self, ReferenceError};
@@ -212,9 +213,13 @@ pub enum Wanted {
 pub async fn plan(pipeline: &Pipeline, wanted: Wanted) -> Result<Plans, WorkerError> {
     let references = reference::for_sql(pipeline, wanted == Wanted::Rows)?;
     let clock: Clock = Arc::new(jiff::Timestamp::now);
-    Plans::new(pipeline, references, clock)
+    let plans = Plans::new(pipeline, references, clock)
         .await
-        .map_err(WorkerError::Plan)
+        .map_err(WorkerError::Plan)?;
+    match model::check(pipeline, plans.definitions()) {
+        none if none.is_empty() => Ok(plans),
+        problems => Err(WorkerError::Plan(problems)),
+    }
 }
 
 /// Batches that are decoded while others are written.

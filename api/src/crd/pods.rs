@@ -102,6 +102,9 @@ pub struct PodsSpec {
     /// of memory.
     #[serde(default)]
     pub prepare: PodSpec,
+    /// Pods that run models. Default: 100m to 2 processors, 1Gi of memory.
+    #[serde(default)]
+    pub model: PodSpec,
     /// The identity of all of the pipeline's pods. Absent: an account of their own without any rights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account: Option<ServiceAccountSpec>,

@@ -33,12 +33,14 @@ pub struct ModelSpec {
     /// Example: `*/15 * * * *`.
     #[schemars(length(max = 256), regex(pattern = r"^\s*(\S+\s+){4}\S+\s*$"))]
     pub schedule: String,
-    /// Statements that the sink runs. Running them again for the same time changes nothing.
+    /// A query over the pipeline's tables, in the sink's SQL. Each run replaces the rows of the model's table by its
+    /// answer, as a whole. Example: `SELECT track_id, count(*) AS plays FROM track_stream_event_log GROUP BY track_id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_SQL))]
     #[x_kube(validation = Rule::new(r"self.matches('\\S')").message(BLANK_SQL))]
     pub sql: Option<String>,
-    /// Items that users may like, from what they and others chose.
+    /// Items that users may like, from what they and others chose. The model's table gets the columns of user and item,
+    /// `rank` (from 1) and `score`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recommender: Option<RecommenderSpec>,
 }

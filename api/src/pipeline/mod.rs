@@ -26,8 +26,8 @@ pub use self::pods::{PodTemplate, Pods, Resources, ServiceAccount};
 pub use self::running::{Batch, DeadLetterPolicy, Paused, Scaling, ScalingMode, ScalingWindow};
 pub use self::sink::{BigQuerySink, CassandraSink, LakeSink, PostgresSink, Sink, SqliteSink, TlsMode};
 pub use self::table::{
-    Chart, CsvSource, MergeColumn, MergeFunction, Model, ModelKind, Reference, ReferenceSource, Report,
-    Table, Write,
+    Chart, CsvSource, MergeColumn, MergeFunction, Model, ModelKind, Recommender, Reference, ReferenceSource,
+    Report, Table, Write,
 };
 
 /// A whole pipeline, checked.

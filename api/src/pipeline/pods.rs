@@ -15,6 +15,8 @@ pub struct Pods {
     pub generator: PodTemplate,
     /// The pod that creates tables and loads references.
     pub prepare: PodTemplate,
+    /// Pods that run models.
+    pub model: PodTemplate,
     /// The identity of all of them.
     pub service_account: ServiceAccount,
     /// Secrets with the credentials of the image's registry.

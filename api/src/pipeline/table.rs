@@ -124,19 +124,23 @@ pub struct Model {
 /// What a model does.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ModelKind {
-    /// Runs SQL in the sink; idempotent for its window.
+    /// Replaces its table's rows by a query's answer.
     Sql(String),
     /// Recommends items to users from their interactions.
-    Recommender {
-        /// Table of interactions.
-        interactions: TableName,
-        /// Its user column.
-        user: String,
-        /// Its item column.
-        item: String,
-        /// Recommendations a user.
-        top: u32,
-    },
+    Recommender(Recommender),
+}
+
+/// What items are recommended from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recommender {
+    /// Table of interactions.
+    pub interactions: TableName,
+    /// Its user column.
+    pub user: String,
+    /// Its item column.
+    pub item: String,
+    /// Recommendations a user.
+    pub top: u32,
 }
 
 /// A named question over the sink's tables.

@@ -44,6 +44,7 @@ pub(super) fn pods(spec: Option<&PodsSpec>, report: &mut Report) -> Pods {
         worker,
         generator,
         prepare,
+        model,
         service_account,
         image_pull_secrets,
     } = spec;
@@ -51,6 +52,7 @@ pub(super) fn pods(spec: Option<&PodsSpec>, report: &mut Report) -> Pods {
         worker: pod(worker, ("250m", "512Mi"), "spec.pods.worker", report),
         generator: pod(generator, ("100m", "256Mi"), "spec.pods.generator", report),
         prepare: pod(prepare, ("100m", "512Mi"), "spec.pods.prepare", report),
+        model: pod(model, ("100m", "1Gi"), "spec.pods.model", report),
         service_account: self::service_account(service_account.unwrap_or_default(), report),
         image_pull_secrets: image_pull_secrets
             .iter()

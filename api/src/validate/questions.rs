@@ -6,7 +6,7 @@ use super::values::{exactly_one, narrow, sql};
 use crate::crd::{
     ModelSpec, NO_SUCH_INTERACTIONS, ONE_MODEL, RecommenderSpec, ReportSpec, SAME_COLUMN, TableSpec,
 };
-use crate::{Model, ModelKind, Report, TableName, cron};
+use crate::{Model, ModelKind, Recommender, Report, TableName, cron};
 
 pub(super) fn models(
     specs: &[ModelSpec],
@@ -43,7 +43,7 @@ fn model(spec: &ModelSpec, tables: &[TableSpec], path: &str, problems: &mut Prob
     Some(Model {
         name: name?,
         schedule: spec.schedule.clone(),
-        kind: statement.or(recommender.flatten())?,
+        kind: statement.or(recommender.flatten().map(ModelKind::Recommender))?,
     })
 }
 
@@ -52,7 +52,7 @@ fn recommender(
     tables: &[TableSpec],
     path: &str,
     problems: &mut Problems,
-) -> Option<ModelKind> {
+) -> Option<Recommender> {
     if !tables.iter().any(|table| table.name == spec.interactions) {
         problems.broken(format!("{path}.interactions"), NO_SUCH_INTERACTIONS);
     }
@@ -62,7 +62,7 @@ fn recommender(
         problems.broken(path, SAME_COLUMN);
     }
     let interactions = TableName::new(&spec.interactions).ok()?;
-    Some(ModelKind::Recommender {
+    Some(Recommender {
         interactions,
         user,
         item,

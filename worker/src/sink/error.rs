@@ -73,7 +73,7 @@ impl SinkError {
         Self {
             source: Some(error),
             ..Self::refused(
-                format!("loading reference {reference}"),
+                format!("loading table {reference}"),
                 "its rows cannot be read; those loaded before stay",
             )
         }
@@ -85,6 +85,17 @@ impl SinkError {
             self.kind = SinkErrorKind::Refused;
         }
         self
+    }
+
+    /// A table that is loaded as a whole has rows of somebody else.
+    pub(crate) fn foreign_rows(context: impl Into<String>, table: &str) -> Self {
+        Self::refused(
+            context,
+            format!(
+                "table {table} holds rows that this pipeline did not load: give the manifest's table another name, or \
+                 empty the one that is there"
+            ),
+        )
     }
 
     /// The partition's lease is not the current one, or its stored position is not where the batch begins.

@@ -15,7 +15,7 @@ mod evolution;
 mod layout;
 mod parameters;
 pub mod postgres;
-mod sql;
+pub(crate) mod sql;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -71,6 +71,9 @@ pub struct Claim {
     /// How long ago the partition was last written, by the sink's clock; zero if it never was.
     pub idle: Duration,
 }
+
+/// What stands where a reference's fingerprint would, for the rows of a model's query.
+const MODEL: &str = "model";
 
 /// A time that a sink gives in seconds. One that its clock makes negative is none.
 fn idle(seconds: Option<f64>) -> Duration {
@@ -234,6 +237,22 @@ impl Sink {
         each!(Self, self, sink => sink.load_reference(reference, rows).await)
     }
 
+    /// Creates the reference's table if need be, without rows. Gives a line for each thing done.
+    pub async fn prepare_reference(&self, reference: &ReferenceDefinition) -> Result<Vec<String>, SinkError> {
+        each!(Self, self, sink => sink.prepare_reference(reference).await)
+    }
+
+    /// Plans a model's query, and creates the model's table without rows if it is not there. Gives a line for each
+    /// thing done. A table of that name with rows that this pipeline did not load is refused.
+    pub async fn prepare_model(&self, model: &str, sql: &str) -> Result<Vec<String>, SinkError> {
+        each!(Self, self, sink => sink.prepare_model(model, sql).await)
+    }
+
+    /// Replaces the rows of the model's table by the query's answer, in one transaction. Gives the number of rows.
+    pub async fn run_model(&self, model: &str, sql: &str) -> Result<u64, SinkError> {
+        each!(Self, self, sink => sink.run_model(model, sql).await)
+    }
+
     /// Takes over a partition: raises its epoch and ends the sessions that still write with an older one, so
     /// that a frozen predecessor neither commits nor keeps locks. `owner` is shown to people.
     pub async fn claim(&self, partition: &Partition, owner: &str) -> Result<Claim, SinkError> {
@@ -279,6 +298,15 @@ impl Sink {
         parameters: &[(&str, jiff::Timestamp)],
     ) -> Result<Answer, SinkError> {
         each!(Self, self, sink => sink.query(sql, parameters).await)
+    }
+
+    /// Asks a question whose answer may be large: `visit` is shown each row, and none is kept.
+    pub async fn visit(
+        &self,
+        sql: &str,
+        visit: impl FnMut(Vec<Option<String>>) + Send,
+    ) -> Result<(), SinkError> {
+        each!(Self, self, sink => sink.visit(sql, visit).await)
     }
 
     /// One round trip, for readiness.

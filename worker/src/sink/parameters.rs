@@ -1,4 +1,4 @@
-//! `:name` parameters of a report's SQL, replaced by literals.
+//! `:name` parameters of a report's SQL, replaced by literals. A model's SQL has none.
 //!
 //! The values are instants written by this program, so that a literal is as safe as a bound value, and the
 //! statement can then be run by the plain text protocol, whose cells are text as the database prints it.
@@ -14,6 +14,11 @@ pub(crate) enum ParameterError {
         /// Those that there are.
         known: String,
     },
+    /// There are none at all.
+    #[error(
+        "there is no parameter :{0}; a model has none: it is about all that is stored, or about what now() tells"
+    )]
+    None(String),
     /// More than one statement.
     #[error("a question is one statement: nothing may follow the ';'")]
     SecondStatement,
@@ -79,6 +84,14 @@ pub(crate) fn fill(sql: &str, parameters: &[(&str, String)]) -> Result<String, P
         rest = left;
     }
     Ok(filled)
+}
+
+/// A model's query, without a `;` at its end.
+pub(crate) fn question(sql: &str) -> Result<String, ParameterError> {
+    fill(sql, &[]).map_err(|error| match error {
+        ParameterError::Unknown { name, .. } => ParameterError::None(name),
+        other => other,
+    })
 }
 
 /// The name that `text` begins with.

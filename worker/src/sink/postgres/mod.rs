@@ -7,6 +7,7 @@ mod bookkeeping;
 mod classify;
 mod connect;
 mod copy;
+mod model;
 mod prepare;
 mod query;
 mod reference;

@@ -58,24 +58,14 @@ impl Postgres {
         done: &mut Vec<String>,
     ) -> Result<bool, SinkError> {
         let name = &layout.name;
-        let there = match self.kind(connection, name).await?.as_deref() {
-            None => {
-                self.change(connection, name, &schema::create_table(&self.schema, layout))
-                    .await?;
-                done.push(format!("created table {name}"));
-                false
-            }
-            // An ordinary or a partitioned table.
-            Some("r" | "p") => {
-                self.add_columns(connection, layout, done).await?;
-                true
-            }
-            Some(_) => {
-                let problem = "is there already, but it is not a table (a view, a foreign table, a sequence, …): give \
-                               the manifest's table another name, or rename what is there";
-                return Err(SinkError::refused(format!("table {name}"), problem));
-            }
-        };
+        let there = self.is_there(connection, name).await?;
+        if there {
+            self.add_columns(connection, layout, done).await?;
+        } else {
+            self.change(connection, name, &schema::create_table(&self.schema, layout))
+                .await?;
+            done.push(format!("created table {name}"));
+        }
         let mut indexes = schema::indexes(&self.schema, layout);
         if !there {
             indexes.extend(schema::time_index(&self.schema, layout));
@@ -86,6 +76,19 @@ impl Postgres {
             done.push(format!("created index {} on table {name}", index.name));
         }
         Ok(there)
+    }
+
+    /// Whether there is an ordinary or a partitioned table of this name; anything else of it is refused.
+    pub(super) async fn is_there(&self, connection: &mut Connection, name: &str) -> Result<bool, SinkError> {
+        match self.kind(connection, name).await?.as_deref() {
+            None => Ok(false),
+            Some("r" | "p") => Ok(true),
+            Some(_) => {
+                let problem = "is there already, but it is not a table (a view, a foreign table, a sequence, …): give \
+                               the manifest's table another name, or rename what is there";
+                Err(SinkError::refused(format!("table {name}"), problem))
+            }
+        }
     }
 
     async fn add_columns(

@@ -1,12 +1,12 @@
 //! Questions over the tables.
 
+use futures::TryStreamExt;
 use jiff::Timestamp;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement, ValueRef};
 
-use super::{Connection, Postgres, QUERY_LIMIT, READING, classify};
+use super::{Connection, PREPARE_LIMIT, Postgres, QUERY_LIMIT, READING, classify};
 use crate::sink::parameters;
-use crate::sink::sql::quote_ident;
 use crate::sink::{Answer, SinkError};
 
 impl Postgres {
@@ -20,10 +20,8 @@ impl Postgres {
         let sql = parameters::fill(sql, &literals)
             .map_err(|error| SinkError::refused(context(), error.to_string()))?;
         let mut connection = self.begin_work(READING, QUERY_LIMIT, context).await?;
-        // What is not in the pipeline's schema may be an extension's function.
-        let path = format!("SET LOCAL search_path = {}, public", quote_ident(&self.schema));
         let ask = async {
-            connection.run(&path, QUERY_LIMIT).await?;
+            self.see_tables(&mut connection).await?;
             // Preparing gives the columns' names even if there are no rows, and takes no second statement.
             let live = connection.live();
             let statement = live.prepare(AssertSqlSafe(sql.clone()).into_sql_str()).await?;
@@ -43,6 +41,32 @@ impl Postgres {
         self.end_work(&mut connection, context).await?;
         connection.keep();
         Ok(answer)
+    }
+}
+
+impl Postgres {
+    /// Asks a question whose answer may be large: `visit` is shown each row, and none is kept.
+    pub async fn visit(
+        &self,
+        sql: &str,
+        mut visit: impl FnMut(Vec<Option<String>>) + Send,
+    ) -> Result<(), SinkError> {
+        let context = || "asking a question".to_owned();
+        let mut connection = self.begin_work(READING, PREPARE_LIMIT, context).await?;
+        let ask = async {
+            self.see_tables(&mut connection).await?;
+            let mut rows = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch(connection.live());
+            while let Some(row) = rows.try_next().await? {
+                visit(cells(&row)?);
+            }
+            Ok(())
+        };
+        Connection::within(PREPARE_LIMIT, ask)
+            .await
+            .map_err(|error| classify::asking(context(), error))?;
+        self.end_work(&mut connection, context).await?;
+        connection.keep();
+        Ok(())
     }
 }
 

@@ -45,7 +45,10 @@ impl Slot {
 
     pub(super) fn reader(path: &Path) -> Self {
         Self {
-            options: options(path).pragma("query_only", "ON"),
+            // A statement that was kept would not notice that a model's table has other columns by now.
+            options: options(path)
+                .pragma("query_only", "ON")
+                .statement_cache_capacity(0),
             live: Arc::default(),
         }
     }

@@ -11,6 +11,7 @@
 mod bookkeeping;
 mod classify;
 mod connect;
+mod model;
 mod prepare;
 mod query;
 mod reference;

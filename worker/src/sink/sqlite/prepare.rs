@@ -55,36 +55,13 @@ pub(super) async fn prepare_table(
 ) -> Result<bool, SinkError> {
     let name = &layout.name;
     let context = format!("preparing table {name}");
-    let there = match kind(connection, name).await?.as_deref() {
-        None => {
-            change(connection, &context, &schema::create_table(layout)).await?;
-            done.push(format!("created table {name}"));
-            false
-        }
-        Some("table") => {
-            let existing = existing(connection, name)
-                .await
-                .map_err(|error| classify::other(&context, error))?;
-            let missing = evolve(layout, &existing, &SqliteDialect)
-                .map_err(|problem| SinkError::refused(format!("table {name}"), problem))?;
-            for column in missing.into_iter().filter_map(|index| layout.columns.get(index)) {
-                let type_name = schema::type_name(&column.column_type);
-                let (table, quoted) = (quote_ident(name), quote_ident(&column.name));
-                let sql = format!("ALTER TABLE {table} ADD COLUMN {quoted} {type_name}");
-                change(connection, &context, &sql).await?;
-                done.push(format!(
-                    "added column {} {type_name} to table {name}",
-                    column.name
-                ));
-            }
-            true
-        }
-        Some(_) => {
-            let problem = "is there already, but it is not a table: give the manifest's table another name, or drop \
-                           what is there";
-            return Err(SinkError::refused(format!("table {name}"), problem));
-        }
-    };
+    let there = is_there(connection, name).await?;
+    if there {
+        add_columns(connection, layout, done).await?;
+    } else {
+        change(connection, &context, &schema::create_table(layout)).await?;
+        done.push(format!("created table {name}"));
+    }
     for (index, sql) in schema::indexes(layout) {
         if kind(connection, &index).await?.is_none() {
             change(connection, &context, &sql).await?;
@@ -92,6 +69,44 @@ pub(super) async fn prepare_table(
         }
     }
     Ok(there)
+}
+
+async fn add_columns(
+    connection: &mut Connection,
+    layout: &Layout,
+    done: &mut Vec<String>,
+) -> Result<(), SinkError> {
+    let name = &layout.name;
+    let context = format!("preparing table {name}");
+    let existing = existing(connection, name)
+        .await
+        .map_err(|error| classify::other(&context, error))?;
+    let missing = evolve(layout, &existing, &SqliteDialect)
+        .map_err(|problem| SinkError::refused(format!("table {name}"), problem))?;
+    for column in missing.into_iter().filter_map(|index| layout.columns.get(index)) {
+        let type_name = schema::type_name(&column.column_type);
+        let (table, quoted) = (quote_ident(name), quote_ident(&column.name));
+        let sql = format!("ALTER TABLE {table} ADD COLUMN {quoted} {type_name}");
+        change(connection, &context, &sql).await?;
+        done.push(format!(
+            "added column {} {type_name} to table {name}",
+            column.name
+        ));
+    }
+    Ok(())
+}
+
+/// Whether there is a table of this name; anything else of it is refused.
+pub(super) async fn is_there(connection: &mut Connection, name: &str) -> Result<bool, SinkError> {
+    match kind(connection, name).await?.as_deref() {
+        None => Ok(false),
+        Some("table") => Ok(true),
+        Some(_) => {
+            let problem = "is there already, but it is not a table: give the manifest's table another name, or drop \
+                           what is there";
+            Err(SinkError::refused(format!("table {name}"), problem))
+        }
+    }
 }
 
 async fn change(connection: &mut Connection, context: &str, sql: &str) -> Result<(), SinkError> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{
@@ -48,6 +49,30 @@ impl Sqlite {
         let answer = answer.map_err(|error| classify::asking(context(), error))?;
         connection.keep();
         Ok(answer)
+    }
+}
+
+impl Sqlite {
+    /// Asks a question whose answer may be large: `visit` is shown each row, and none is kept.
+    pub async fn visit(
+        &self,
+        sql: &str,
+        mut visit: impl FnMut(Vec<Option<String>>) + Send,
+    ) -> Result<(), SinkError> {
+        let context = || "asking a question".to_owned();
+        let mut connection = self.reader.open(context).await?;
+        let ask = async {
+            let mut rows = sqlx::query(AssertSqlSafe(sql.to_owned()))
+                .persistent(false)
+                .fetch(connection.live());
+            while let Some(row) = rows.try_next().await? {
+                visit(cells(&row)?);
+            }
+            Ok(())
+        };
+        ask.await.map_err(|error| classify::asking(context(), error))?;
+        connection.keep();
+        Ok(())
     }
 }
 

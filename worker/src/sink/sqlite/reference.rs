@@ -1,4 +1,4 @@
-//! Loading references.
+//! Tables that are loaded as a whole: references, and what a recommender found.
 
 use arrow::array::RecordBatch;
 use sqlx::{AssertSqlSafe, Row};
@@ -11,6 +11,24 @@ use crate::sink::sql::quote_ident;
 use crate::sink::{ReferenceDefinition, RowsError, SinkError};
 
 impl Sqlite {
+    /// Creates the reference's table if need be, without rows.
+    pub async fn prepare_reference(&self, reference: &ReferenceDefinition) -> Result<Vec<String>, SinkError> {
+        let layout = Layout::of_reference(reference)?;
+        let context = || format!("preparing table {}", reference.name);
+        let mut connection = self.begin_prepare().await?;
+        let mut done = Vec::new();
+        prepare::prepare_own(&mut connection, &mut done).await?;
+        if prepare::prepare_table(&mut connection, &layout, &mut done).await? {
+            self.hold_own(&mut connection, &layout.name, context).await?;
+        }
+        connection
+            .run("COMMIT")
+            .await
+            .map_err(|error| classify::other(context(), error))?;
+        connection.keep();
+        Ok(done)
+    }
+
     /// Creates the reference's table if need be and replaces its rows, in one transaction.
     pub async fn load_reference(
         &self,
@@ -18,29 +36,23 @@ impl Sqlite {
         rows: impl Iterator<Item = Result<RecordBatch, RowsError>> + Send,
     ) -> Result<Option<u64>, SinkError> {
         let layout = Layout::of_reference(reference)?;
-        let context = || format!("loading reference {}", reference.name);
+        let context = || format!("loading table {}", reference.name);
         let failed = |error| classify::other(context(), error);
         let mut connection = self.begin_prepare().await?;
         let mut done = Vec::new();
         prepare::prepare_own(&mut connection, &mut done).await?;
         let there = prepare::prepare_table(&mut connection, &layout, &mut done).await?;
-        let loaded = self.loaded(&mut connection, &layout.name).await.map_err(failed)?;
-        if there && loaded.as_deref() == Some(&reference.fingerprint) {
+        let loaded = if there {
+            self.hold_own(&mut connection, &layout.name, context).await?
+        } else {
+            None
+        };
+        if loaded.as_deref() == Some(&reference.fingerprint) {
             connection.run("COMMIT").await.map_err(failed)?;
             connection.keep();
             return Ok(None);
         }
         let table = quote_ident(&layout.name);
-        if there && loaded.is_none() && has_rows(&mut connection, &table).await.map_err(failed)? {
-            return Err(SinkError::refused(
-                context(),
-                format!(
-                    "table {} holds rows that this pipeline did not load: give the reference another name, or empty \
-                     the table",
-                    layout.name
-                ),
-            ));
-        }
         connection
             .run(&format!("DELETE FROM {table}"))
             .await
@@ -53,7 +65,7 @@ impl Sqlite {
                 .map_err(SinkError::no_dead_letter)?;
             count += inserted as u64;
         }
-        self.record(&mut connection, reference, count)
+        self.record(&mut connection, &layout.name, &reference.fingerprint, count)
             .await
             .map_err(failed)?;
         connection.run("COMMIT").await.map_err(failed)?;
@@ -61,7 +73,21 @@ impl Sqlite {
         Ok(Some(count))
     }
 
-    /// The fingerprint of the rows that this pipeline loaded.
+    /// Refuses a table with rows that this pipeline did not load. Gives the fingerprint of those that it did.
+    pub(super) async fn hold_own(
+        &self,
+        connection: &mut Connection,
+        name: &str,
+        context: impl Fn() -> String,
+    ) -> Result<Option<String>, SinkError> {
+        let failed = |error| classify::other(context(), error);
+        let loaded = self.loaded(connection, name).await.map_err(failed)?;
+        if loaded.is_none() && has_rows(connection, &quote_ident(name)).await.map_err(failed)? {
+            return Err(SinkError::foreign_rows(context(), name));
+        }
+        Ok(loaded)
+    }
+
     async fn loaded(&self, connection: &mut Connection, name: &str) -> Result<Option<String>, sqlx::Error> {
         sqlx::query_scalar(
             "SELECT fingerprint FROM streampipeline_references WHERE pipeline = ? AND name = ?",
@@ -72,10 +98,12 @@ impl Sqlite {
         .await
     }
 
-    async fn record(
+    /// Remembers that this pipeline fills the table.
+    pub(super) async fn record(
         &self,
         connection: &mut Connection,
-        reference: &ReferenceDefinition,
+        name: &str,
+        fingerprint: &str,
         rows: u64,
     ) -> Result<(), sqlx::Error> {
         const SQL: &str = "INSERT OR REPLACE INTO streampipeline_references \
@@ -83,8 +111,8 @@ impl Sqlite {
                            VALUES (?, ?, ?, ?, strftime('%Y-%m-%d %H:%M:%f000', 'now'))";
         sqlx::query(SQL)
             .bind(self.pipeline.as_str())
-            .bind(reference.name.as_str())
-            .bind(&reference.fingerprint)
+            .bind(name)
+            .bind(fingerprint)
             .bind(rows.cast_signed())
             .execute(connection.live())
             .await

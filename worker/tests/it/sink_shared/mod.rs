@@ -1,6 +1,7 @@
 //! What every transactional sink promises, as tests that run over each of them, and what these need.
 
 pub(crate) mod database;
+mod models;
 mod questions;
 mod tables;
 mod transactions;
@@ -18,6 +19,7 @@ use worker::sink::{
     TableDefinition,
 };
 
+pub(crate) use models::*;
 pub(crate) use questions::*;
 pub(crate) use tables::*;
 pub(crate) use transactions::*;
@@ -61,6 +63,11 @@ macro_rules! promises {
             an_unprepared_table_is_refused,
             a_reference_is_loaded_when_it_changes,
             a_reference_that_cannot_be_loaded_stays_as_it_was,
+            a_model_is_its_querys_answer,
+            a_model_follows_its_query,
+            a_model_that_fails_leaves_its_rows,
+            a_model_does_not_touch_what_is_not_its_own,
+            a_recommender_recommends,
             questions_are_answered_as_text,
             questions_cannot_change_anything,
         }

@@ -165,7 +165,7 @@ pub(crate) async fn a_reference_that_cannot_be_loaded_stays_as_it_was(home: &imp
         std::error::Error::source(&error).unwrap().to_string(),
         "line 7 is cut off"
     );
-    unchanged(error, "loading reference tracks: its rows cannot be read").await;
+    unchanged(error, "loading table tracks: its rows cannot be read").await;
     let other = home.sink("other", vec![]).await;
     let error = load(&other, "one", &[(1, "a"), (2, "b")]).await.unwrap_err();
     unchanged(error, "holds rows that this pipeline did not load").await;
