@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta, Time};
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::Event;
 
@@ -51,6 +51,8 @@ pub enum State {
     Deployment(DeploymentState),
     /// A Job.
     Job(JobState),
+    /// A CronJob.
+    CronJob(CronJobState),
 }
 
 /// How far a Deployment is.
@@ -77,6 +79,17 @@ pub struct JobState {
     pub complete: bool,
     /// It has given up.
     pub failed: bool,
+}
+
+/// How far a CronJob is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CronJobState {
+    /// When its last run was due, if there was one.
+    pub last_run: Option<Time>,
+    /// When a run ended well last.
+    pub last_success: Option<Time>,
+    /// Whether a run is under way.
+    pub running: bool,
 }
 
 /// All that is there.
@@ -327,6 +340,21 @@ impl Live {
         Self {
             state: State::Job(state),
             ..Self::new(Kind::Job, &job.metadata)
+        }
+    }
+
+    /// A CronJob.
+    #[must_use]
+    pub fn cron_job(cron_job: &CronJob) -> Self {
+        let status = cron_job.status.clone().unwrap_or_default();
+        let state = CronJobState {
+            last_run: status.last_schedule_time,
+            last_success: status.last_successful_time,
+            running: status.active.is_some_and(|active| !active.is_empty()),
+        };
+        Self {
+            state: State::CronJob(state),
+            ..Self::new(Kind::CronJob, &cron_job.metadata)
         }
     }
 

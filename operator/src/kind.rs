@@ -20,13 +20,15 @@ pub enum Kind {
     ConfigMap,
     /// Preparation.
     Job,
+    /// Models.
+    CronJob,
     /// Workers and generator.
     Deployment,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ServiceAccount,
         Self::NetworkPolicy,
         Self::Service,
@@ -34,6 +36,7 @@ impl Kind {
         Self::PodMonitor,
         Self::ConfigMap,
         Self::Job,
+        Self::CronJob,
         Self::Deployment,
     ];
 
@@ -48,6 +51,7 @@ impl Kind {
             Self::PodMonitor => ("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors"),
             Self::ConfigMap => ("", "v1", "ConfigMap", "configmaps"),
             Self::Job => ("batch", "v1", "Job", "jobs"),
+            Self::CronJob => ("batch", "v1", "CronJob", "cronjobs"),
             Self::Deployment => ("apps", "v1", "Deployment", "deployments"),
         }
     }

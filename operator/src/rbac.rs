@@ -83,6 +83,7 @@ pub const RULES: &[Rule] = &[
     watched("", "serviceaccounts", OBJECT, "identity of the pods"),
     watched("apps", "deployments", OBJECT, "workers and generator"),
     watched("batch", "jobs", OBJECT, "preparation"),
+    watched("batch", "cronjobs", OBJECT, "models"),
     watched(
         "networking.k8s.io",
         "networkpolicies",

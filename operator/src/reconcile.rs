@@ -229,6 +229,7 @@ async fn living(
     let failure = applied.and(pruned).err();
 
     // Status.
+    let workload = |role, part| seen.workload(role, part, &remembered.memory, context, &valid);
     let observed = Observed {
         generation: resource.meta().generation,
         valid: Some(&valid),
@@ -241,14 +242,9 @@ async fn living(
         job: seen.job.clone(),
         retry_in,
         job_pods: &seen.job_pods,
-        worker: seen.workload(Role::Worker, &objects.worker, &remembered.memory, context, &valid),
-        generator: seen.workload(
-            Role::Generator,
-            &objects.generator,
-            &remembered.memory,
-            context,
-            &valid,
-        ),
+        worker: workload(Role::Worker, &objects.worker),
+        generator: workload(Role::Generator, &objects.generator),
+        models: Scene::models(&valid, context),
         complete: seen.completed.as_deref() == Some(objects.generator_hash.as_str()),
         scaling,
         now: Instant::now(),
@@ -330,6 +326,7 @@ async fn refused(
         job_pods: &pods,
         worker: workload.clone(),
         generator: workload,
+        models: Vec::new(),
         complete: false,
         scaling: previous.scaling.clone(),
         now: Instant::now(),
@@ -373,6 +370,7 @@ async fn apply(
         (true, &objects.base),
         (turn.prepare, &objects.prepare),
         (turn.worker, &objects.worker),
+        (turn.worker, &objects.models),
         (turn.generator, &objects.generator),
     ];
     let now = parts.into_iter().filter(|(now, _)| *now);

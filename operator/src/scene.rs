@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::Pipeline;
 use scaler::Decision;
 
-use crate::build::{COMPLETE, Decisions, Desired, Role};
+use crate::build::{self, COMPLETE, Decisions, Desired, Role};
 use crate::dereference::{self, DereferenceError, PodsSeen};
 use crate::index::{DeploymentState, JobState, Live, State};
 use crate::kafka::Seen;
@@ -14,7 +14,7 @@ use crate::memory::Memory;
 use crate::reconcile::Context;
 use crate::scaling::Workers;
 use crate::stage::Progress;
-use crate::status::{Obstacle, Workload};
+use crate::status::{ModelSeen, Obstacle, Workload};
 use crate::validate::Valid;
 use crate::workers::desired_workers;
 
@@ -170,6 +170,23 @@ impl Scene {
                 .unwrap_or(0) as u32,
             pods,
         }
+    }
+
+    /// The models with their CronJobs.
+    pub(crate) fn models(valid: &Valid, context: &Context) -> Vec<ModelSeen> {
+        let seen = |model: &api::Model| {
+            let name = build::model_name(valid.pipeline.name.as_str(), &model.name);
+            let live = context.index.get(Kind::CronJob, &valid.namespace, &name);
+            let own = live.filter(|live| live.is_owned_by(&valid.uid));
+            ModelSeen {
+                name: model.name.to_string(),
+                state: own.and_then(|live| match &live.state {
+                    State::CronJob(state) => Some(state.clone()),
+                    _ => None,
+                }),
+            }
+        };
+        valid.pipeline.models.iter().map(seen).collect()
     }
 
     /// The workers as the scaler sees them; `None` before there is a Deployment. What was `decided` last counts, not what

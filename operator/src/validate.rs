@@ -205,7 +205,7 @@ impl Valid {
         let wanted: Vec<String> = secret_uses(&self.pipeline)
             .into_iter()
             .filter(|secret| match role {
-                Role::Prepare => !secret.kafka,
+                Role::Prepare | Role::Model => !secret.kafka,
                 Role::Worker => true,
                 Role::Generator => secret.kafka,
             })

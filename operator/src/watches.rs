@@ -10,7 +10,7 @@ use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::DynamicObject;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
@@ -132,12 +132,17 @@ pub(crate) fn owned(scope: &Scope, index: &Arc<Index>, ready: &Arc<Ready>) -> Re
     let made = || listed().labels(MANAGED);
     let deployments = watcher(scope.api::<Deployment>(), made()).default_backoff();
     let jobs = watcher(scope.api::<Job>(), made()).default_backoff();
+    let cron_jobs = watcher(scope.api::<CronJob>(), made()).default_backoff();
     let mut requests = vec![
         indexed(deployments, Kind::Deployment, index, ready, Live::deployment),
         indexed(jobs, Kind::Job, index, ready, Live::job),
+        indexed(cron_jobs, Kind::CronJob, index, ready, Live::cron_job),
     ];
     for kind in Kind::ALL {
-        if !matches!(kind, Kind::Deployment | Kind::Job | Kind::PodMonitor) {
+        if !matches!(
+            kind,
+            Kind::Deployment | Kind::Job | Kind::CronJob | Kind::PodMonitor
+        ) {
             let events = watcher(scope.metadata(kind), made()).default_backoff();
             requests.push(indexed(events, kind, index, ready, move |object| {
                 Live::new(kind, &object.metadata)

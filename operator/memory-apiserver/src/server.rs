@@ -104,8 +104,9 @@ impl Server {
 }
 
 /// What there is, by plural.
-const RESOURCES: [&str; 12] = [
+const RESOURCES: [&str; 13] = [
     "configmaps",
+    "cronjobs",
     "deployments",
     "events",
     "jobs",

@@ -82,7 +82,16 @@ fn view(valid: &Valid, role: Role) -> Value {
             "deadLetters",
         ]),
         Role::Worker => without(&["models", "reports"]),
-        Role::Prepare => without(&["models", "reports", "batch", "deadLetters", "kafka"]),
+        Role::Prepare | Role::Model => without(&["reports", "batch", "deadLetters", "kafka"]),
+    }
+    // When they run is a matter of their CronJobs.
+    for model in spec
+        .get_mut("models")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
+        model.as_object_mut().and_then(|model| model.remove("schedule"));
     }
     if role != Role::Generator {
         // What is generated matters to others only by the tables that belong to it.

@@ -24,9 +24,16 @@ pub enum Role {
     Worker,
     /// Produces events.
     Generator,
+    /// Makes a model's table anew, then ends.
+    Model,
 }
 
 impl Role {
+    /// Whether its pods end by themselves.
+    pub(crate) fn ends(self) -> bool {
+        matches!(self, Self::Prepare | Self::Model)
+    }
+
     /// The value of `app.kubernetes.io/component`, and the end of objects' names.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -34,6 +41,7 @@ impl Role {
             Self::Prepare => "prepare",
             Self::Worker => "worker",
             Self::Generator => "generator",
+            Self::Model => "model",
         }
     }
 }

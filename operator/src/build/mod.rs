@@ -4,7 +4,9 @@ mod config_map;
 mod deployment;
 mod generator;
 mod hash;
+mod job;
 mod labels;
+mod model_cron_job;
 mod network_policy;
 mod pod;
 mod pod_disruption_budget;
@@ -22,6 +24,7 @@ use serde_json::Value;
 
 pub(crate) use hash::{of as hash_of, short as short_hash};
 pub use labels::{COMPLETE, CONFIG_HASH, MANAGED, OPERATOR, Role, selector_text};
+pub(crate) use model_cron_job::name as model_name;
 
 use crate::kind::Kind;
 use crate::validate::Valid;
@@ -70,6 +73,8 @@ pub struct Objects {
     pub prepare: Vec<Desired>,
     /// ConfigMap and Deployment of the workers.
     pub worker: Vec<Desired>,
+    /// ConfigMap and CronJobs of the models; none without one.
+    pub models: Vec<Desired>,
     /// ConfigMap and Deployment of the generator; none without one.
     pub generator: Vec<Desired>,
     /// Hash of the configuration that the generator has.
@@ -92,9 +97,15 @@ impl BuildError {
 impl Objects {
     /// All of them, in the order in which they are applied.
     pub fn iter(&self) -> impl Iterator<Item = &Desired> {
-        [&self.base, &self.prepare, &self.worker, &self.generator]
-            .into_iter()
-            .flatten()
+        [
+            &self.base,
+            &self.prepare,
+            &self.worker,
+            &self.models,
+            &self.generator,
+        ]
+        .into_iter()
+        .flatten()
     }
 }
 
@@ -132,6 +143,16 @@ pub fn build(valid: &Valid, defaults: &Defaults, decisions: &Decisions) -> Resul
             &worker::build(valid, defaults, decisions.workers),
         )?,
     ];
+    let mut models = Vec::new();
+    if !valid.pipeline.models.is_empty() {
+        models.push(desired(Kind::ConfigMap, &config(Role::Model)?)?);
+    }
+    for model in &valid.pipeline.models {
+        models.push(desired(
+            Kind::CronJob,
+            &model_cron_job::build(valid, defaults, model),
+        )?);
+    }
     let mut generator = Vec::new();
     if let Some(deployment) = generator::build(valid, defaults, decisions.completed.as_deref()) {
         base.push(desired(
@@ -145,6 +166,7 @@ pub fn build(valid: &Valid, defaults: &Defaults, decisions: &Decisions) -> Resul
         base,
         prepare,
         worker,
+        models,
         generator,
         generator_hash: config_map::config_hash(valid, Role::Generator),
         prepare_name,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use api::{PodTemplate, SecretRef};
+use api::{PodTemplate, SecretRef, TableName};
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar,
     EnvVarSource, HTTPGetAction, LocalObjectReference, ObjectFieldSelector, PodSecurityContext, PodSpec,
@@ -38,6 +38,7 @@ pub(crate) fn template(valid: &Valid, defaults: &Defaults, role: Role, config: &
         Role::Worker => &pods.worker,
         Role::Generator => &pods.generator,
         Role::Prepare => &pods.prepare,
+        Role::Model => &pods.model,
     };
     let name = valid.pipeline.name.as_str();
     // Ours come last: they are what objects find each other by.
@@ -53,6 +54,21 @@ pub(crate) fn template(valid: &Valid, defaults: &Defaults, role: Role, config: &
         }),
         spec: Some(spec(valid, defaults, role, template, config)),
     }
+}
+
+/// The pod template of a model's runs.
+pub(crate) fn model_template(
+    valid: &Valid,
+    defaults: &Defaults,
+    model: &TableName,
+    config: &str,
+) -> PodTemplateSpec {
+    let mut template = template(valid, defaults, Role::Model, config);
+    let containers = template.spec.iter_mut().flat_map(|spec| &mut spec.containers);
+    for args in containers.filter_map(|container| container.args.as_mut()) {
+        args.push(model.to_string());
+    }
+    template
 }
 
 fn spec(valid: &Valid, defaults: &Defaults, role: Role, template: &PodTemplate, config: &str) -> PodSpec {
@@ -75,7 +91,7 @@ fn spec(valid: &Valid, defaults: &Defaults, role: Role, template: &PodTemplate, 
             ..PodSecurityContext::default()
         }),
         termination_grace_period_seconds: Some(GRACE_SECONDS),
-        restart_policy: Some(if role == Role::Prepare { "Never" } else { "Always" }.to_owned()),
+        restart_policy: Some(if role.ends() { "Never" } else { "Always" }.to_owned()),
         node_selector: not_empty(template.node_selector.clone()),
         tolerations: (!template.tolerations.is_empty()).then(|| template.tolerations.clone()),
         affinity: template.affinity.clone(),
@@ -86,7 +102,7 @@ fn spec(valid: &Valid, defaults: &Defaults, role: Role, template: &PodTemplate, 
                 .map(|SecretRef { name }| LocalObjectReference { name: name.clone() })
                 .collect()
         }),
-        topology_spread_constraints: (role != Role::Prepare).then(|| spread(valid, role)),
+        topology_spread_constraints: (!role.ends()).then(|| spread(valid, role)),
         volumes: Some(volumes(config, &secrets)),
         containers: vec![container(valid, defaults, role, template, &secrets)],
         ..PodSpec::default()
@@ -102,12 +118,13 @@ fn container(
 ) -> Container {
     let program = match role {
         Role::Generator => "streampipeline-generator",
-        Role::Worker | Role::Prepare => "streampipeline-worker",
+        Role::Worker | Role::Prepare | Role::Model => "streampipeline-worker",
     };
     let mut args: Vec<String> = match role {
         Role::Generator => vec![],
         Role::Worker => vec!["run".to_owned()],
         Role::Prepare => vec!["prepare".to_owned()],
+        Role::Model => vec!["model".to_owned()],
     };
     args.extend([
         "--file".to_owned(),
@@ -115,7 +132,7 @@ fn container(
         "--secrets".to_owned(),
         SECRETS_DIRECTORY.to_owned(),
     ]);
-    let serves = role != Role::Prepare;
+    let serves = !role.ends();
     if serves {
         args.extend(["--listen".to_owned(), format!("0.0.0.0:{PORT}")]);
     }

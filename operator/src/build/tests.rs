@@ -112,6 +112,10 @@ fn a_change_reaches_whom_it_concerns() {
             "generator: {music: {}, rate: 5}\n  reports: [{name: r, title: R, sql: SELECT 1}]",
             "",
         ),
+        (
+            "generator: {music: {}, rate: 5}\n  models: [{name: m, schedule: '5 4 * * *', sql: SELECT 1 AS one}]",
+            "prepare",
+        ),
         ("generator: {music: {}, rate: 5}\n  deletionPolicy: Delete", ""),
         (
             "generator: {music: {}, rate: 5}\n  batch: {maxWait: 2s}",
@@ -347,4 +351,83 @@ fn replicas_follow_pauses_and_completion() {
         0
     );
     assert_eq!(replicas("generator: {music: {}, limit: {count: 9}}", true), 0);
+}
+
+/// What a model does is prepared before it runs; when it does it is nobody else's business.
+#[test]
+fn a_model_has_a_cron_job() {
+    let built = |schedule: &str, sql: &str, more: &str| {
+        let more = format!(
+            "{GENERATOR}\n  models: [{{name: top_tracks, schedule: '{schedule}', sql: {sql}}}]\n  {more}"
+        );
+        objects(&valid(&more))
+    };
+    let before = built("*/5 * * * *", "SELECT 1 AS one", "");
+    let cron_job = body(&before, Kind::CronJob, "music-model-top-tracks");
+    let spec = &cron_job["spec"];
+    assert_eq!(
+        (
+            &spec["schedule"],
+            &spec["timeZone"],
+            &spec["concurrencyPolicy"],
+            &spec["suspend"]
+        ),
+        (
+            &"*/5 * * * *".into(),
+            &"Etc/UTC".into(),
+            &"Forbid".into(),
+            &false.into()
+        )
+    );
+    let job = &spec["jobTemplate"]["spec"];
+    assert_eq!(job["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"][0], 2);
+    let pod = &job["template"]["spec"];
+    let container = &pod["containers"][0];
+    assert_eq!(container["command"][0], "streampipeline-worker");
+    let args: Vec<&str> = container["args"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    assert_eq!(
+        (args.first(), args.last()),
+        (Some(&"model"), Some(&"top_tracks")),
+        "{args:?}"
+    );
+    assert_eq!(pod["restartPolicy"], "Never");
+    assert_eq!(pod["volumes"][0]["configMap"]["name"], "music-model");
+    assert_eq!(container["resources"]["limits"]["memory"], "1Gi");
+    assert!(
+        names(&before).contains(&"ConfigMap music-model".to_owned()),
+        "{:?}",
+        names(&before)
+    );
+    let labels = &job["template"]["metadata"]["labels"];
+    assert_eq!(labels["app.kubernetes.io/component"], "model");
+    assert_eq!(
+        spec["jobTemplate"]["metadata"]["labels"]["app.kubernetes.io/managed-by"],
+        OPERATOR
+    );
+
+    let template = |objects: &Objects| {
+        body(objects, Kind::CronJob, "music-model-top-tracks")["spec"]["jobTemplate"].clone()
+    };
+    let later = built("0 4 * * *", "SELECT 1 AS one", "");
+    assert_eq!(
+        (anew(&before, &later), template(&later)),
+        (String::new(), template(&before))
+    );
+    let other = built("*/5 * * * *", "SELECT 2 AS two", "");
+    assert_eq!(anew(&before, &other), "prepare");
+    assert_ne!(
+        template(&other),
+        template(&before),
+        "the next run reads the new manifest"
+    );
+    let paused = built("*/5 * * * *", "SELECT 1 AS one", "paused: {workers: true}");
+    assert_eq!(
+        body(&paused, Kind::CronJob, "music-model-top-tracks")["spec"]["suspend"],
+        true
+    );
 }

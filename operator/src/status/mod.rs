@@ -1,6 +1,7 @@
 //! From what was observed to what the pipeline's status says. No I/O; the clock is an argument.
 
 mod conditions;
+mod models;
 mod parts;
 mod surplus;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 
 pub(crate) use conditions::{SINK_SATURATED, Said, Truth};
 pub use conditions::{Transition, transitions};
+pub use models::ModelSeen;
 
 use crate::build::{Role, selector_text};
 use crate::dereference::PodsSeen;
@@ -46,7 +48,9 @@ pub struct Observed<'a> {
     pub worker: Workload<'a>,
     /// The generator.
     pub generator: Workload<'a>,
-    /// Its configuration has produced all that it was to produce.
+    /// The models.
+    pub models: Vec<ModelSeen>,
+    /// The generator's configuration has produced all that it was to produce.
     pub complete: bool,
     /// What the scaler has decided.
     pub scaling: Option<Reserved>,
@@ -119,6 +123,7 @@ pub fn status(observed: &Observed<'_>, previous: &StreamPipelineStatus) -> Strea
     let phase = parts.phase(observed, valid);
     let name = valid.pipeline.name.as_str();
     let mut said = parts.said();
+    said.extend(models::said(observed, valid));
     said.extend(scaling::sink(observed.scaling.as_ref(), &previous.conditions));
     let mut status = StreamPipelineStatus {
         phase: Some(phase.to_owned()),
@@ -133,7 +138,7 @@ pub fn status(observed: &Observed<'_>, previous: &StreamPipelineStatus) -> Strea
             &Time(observed.time),
         ),
         scaling: observed.scaling.clone(),
-        models: previous.models.clone(),
+        models: models::statuses(&observed.models),
         ..StreamPipelineStatus::default()
     };
     readings(observed, valid, &mut status);

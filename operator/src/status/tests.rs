@@ -4,7 +4,7 @@ use ::kafka::lag::{PartitionLag, Range};
 use api::crd::StreamPipelineStatus;
 
 use super::*;
-use crate::index::DeploymentState;
+use crate::index::{CronJobState, DeploymentState};
 use crate::kafka::{Problem, ProblemKind, Reading};
 use crate::testing::valid;
 
@@ -15,6 +15,7 @@ struct Scene {
     pods: PodsSeen,
     worker: Option<DeploymentState>,
     generator: Option<DeploymentState>,
+    models: Vec<ModelSeen>,
     current: bool,
     complete: bool,
     obstacle: Option<Obstacle>,
@@ -62,6 +63,7 @@ fn at_work(more: &str) -> Scene {
         pods: PodsSeen::default(),
         worker: Some(running(2)),
         generator: Some(running(1)),
+        models: Vec::new(),
         current: true,
         complete: false,
         obstacle: None,
@@ -93,6 +95,7 @@ impl Scene {
             job_pods: &self.pods,
             worker: workload(&self.worker),
             generator: workload(&self.generator),
+            models: self.models.clone(),
             complete: self.complete,
             scaling: None,
             now: self.now,
@@ -411,6 +414,7 @@ fn a_manifest_that_cannot_be_used_leaves_the_rest_as_it_was() {
         job_pods: &pods,
         worker: nothing.clone(),
         generator: nothing,
+        models: Vec::new(),
         complete: false,
         scaling: None,
         now: scene.now,
@@ -498,4 +502,76 @@ fn no_worker_is_right_where_nothing_waits() {
         scene.says(&["Processing", "Ready"]),
         ["Processing=False Starting", "Ready=False Starting"]
     );
+}
+
+fn model(name: &str, ran: Option<i64>, succeeded: Option<i64>, running: bool) -> ModelSeen {
+    let time = |second: i64| Time(Timestamp::from_second(second).unwrap());
+    ModelSeen {
+        name: name.to_owned(),
+        state: Some(CronJobState {
+            last_run: ran.map(time),
+            last_success: succeeded.map(time),
+            running,
+        }),
+    }
+}
+
+#[test]
+fn a_model_that_does_not_run_is_told() {
+    let well = || model("well", Some(60), Some(65), false);
+    for (other, expected) in [
+        (well(), "ModelsRun=True AsScheduled"),
+        (
+            model("other", Some(120), Some(65), true),
+            "ModelsRun=True AsScheduled",
+        ),
+        (
+            model("other", Some(120), Some(65), false),
+            "ModelsRun=False ModelFailed",
+        ),
+        (
+            model("other", Some(60), None, false),
+            "ModelsRun=False ModelFailed",
+        ),
+        (
+            model("other", Some(60), None, true),
+            "ModelsRun=Unknown NotRunYet",
+        ),
+        (model("other", None, None, false), "ModelsRun=Unknown NotRunYet"),
+        (
+            ModelSeen {
+                name: "other".to_owned(),
+                state: None,
+            },
+            "ModelsRun=Unknown NotRunYet",
+        ),
+    ] {
+        let mut scene = at_work("");
+        scene.models = vec![well(), other.clone()];
+        assert_eq!(
+            scene.says(&["ModelsRun", "Ready"]),
+            [expected, "Ready=True RowsFlow"],
+            "{other:?}"
+        );
+        let told = scene.status().models;
+        assert_eq!(told.len(), 2);
+        assert_eq!(
+            told[1].last_success,
+            other.state.and_then(|state| state.last_success)
+        );
+        let message = scene.message("ModelsRun");
+        assert!(!message.contains("well,"), "{message}");
+    }
+    let scene = at_work("");
+    assert!(
+        scene
+            .status()
+            .conditions
+            .iter()
+            .all(|said| said.type_ != "ModelsRun"),
+        "there is none"
+    );
+    let mut paused = at_work("paused: {workers: true}");
+    paused.models = vec![model("other", None, None, false)];
+    assert_eq!(paused.says(&["ModelsRun"]), ["ModelsRun=False Paused"]);
 }

@@ -101,6 +101,11 @@ async fn a_pipeline_lives_on_a_real_api_server() {
     .unwrap();
     scene.until("Ready", "True RowsFlow").await;
 
+    // The API server takes the model's CronJob as it is; its controller has no pods to run here.
+    let cron_job = scene.object("cronjob", "music-model-recommendations").await;
+    assert_eq!(cron_job["spec"]["schedule"], "*/15 * * * *");
+    assert_eq!(cron_job["metadata"]["ownerReferences"][0]["name"], "music");
+
     // An edit of the rate starts the generator anew, and no worker.
     let generation = |object: &Value| object["metadata"]["generation"].clone();
     let worker = generation(&scene.object("deployment", "music-worker").await);
@@ -125,7 +130,7 @@ async fn a_pipeline_lives_on_a_real_api_server() {
     scene.kubectl("delete streampipeline music --wait=true").await;
     eventually(MOMENT, async || {
         let kinds =
-            "deployments,jobs,configmaps,services,networkpolicies,poddisruptionbudgets,serviceaccounts,pods";
+            "deployments,jobs,cronjobs,configmaps,services,networkpolicies,poddisruptionbudgets,serviceaccounts,pods";
         let left = scene
             .kubectl(&format!(
                 "get {kinds} --selector=app.kubernetes.io/instance=music --output=name"

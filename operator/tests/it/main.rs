@@ -13,3 +13,4 @@ mod support;
 mod faults;
 mod leader;
 mod lifecycle;
+mod models;

@@ -6,6 +6,13 @@ use testbed::eventually;
 
 use crate::bed::{Bed, PATIENCE};
 
+const WORKERS: &str = "{min: 2, max: 4}";
+/// They run each minute, by Kubernetes' own controller.
+const MODELS: &str = "  models:
+    - {name: top_tracks, schedule: '* * * * *', sql: \"SELECT track_id, count(*) AS plays FROM plays GROUP BY track_id\"}
+    - {name: recommended, schedule: '* * * * *', recommender: {interactions: plays, user: user_id, item: track_id, top: 3}}
+";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pipeline_lives_on_a_cluster_from_helm_install_to_its_deletion() {
     let bed = Bed::new(1).await;
@@ -16,7 +23,7 @@ async fn a_pipeline_lives_on_a_cluster_from_helm_install_to_its_deletion() {
     );
 
     let applied = Instant::now();
-    bed.apply(500).await;
+    bed.apply_with(500, WORKERS, MODELS).await;
     bed.stored(1).await;
     println!(
         "first row {:.1} s after kubectl apply",
@@ -26,7 +33,7 @@ async fn a_pipeline_lives_on_a_cluster_from_helm_install_to_its_deletion() {
     bed.stored(2_000).await;
 
     // An edit: the generator rolls, and its checkpoints go on where they were.
-    bed.apply(1_000).await;
+    bed.apply_with(1_000, WORKERS, MODELS).await;
     bed.more_rows(5_000).await;
 
     a_wrong_edit_leaves_the_workers_alone(&bed).await;
@@ -42,11 +49,12 @@ async fn a_pipeline_lives_on_a_cluster_from_helm_install_to_its_deletion() {
     bed.condition("Ready").await;
     bed.assert_audited().await;
     println!("{}", bed.kubectl("get sp").await.unwrap());
+    the_models_have_run(&bed).await;
 
     bed.kubectl("delete sp music --timeout=120s").await.unwrap();
     let gone = async || {
         let left = bed
-            .kubectl("get deployments,jobs,configmaps,services,networkpolicies,poddisruptionbudgets,pods -l app.kubernetes.io/instance=music -o name")
+            .kubectl("get deployments,jobs,cronjobs,configmaps,services,networkpolicies,poddisruptionbudgets,pods -l app.kubernetes.io/instance=music -o name")
             .await
             .unwrap();
         if left.trim().is_empty() { Ok(()) } else { Err(left) }
@@ -61,11 +69,28 @@ async fn a_pipeline_lives_on_a_cluster_from_helm_install_to_its_deletion() {
     a_broken_installation_fails_its_test(&bed).await;
 }
 
+/// Both have rows out of those that are stored, and the last run ended well.
+async fn the_models_have_run(bed: &Bed) {
+    bed.condition("ModelsRun").await;
+    let plays = bed.number("SELECT sum(plays)::bigint FROM top_tracks").await;
+    assert!(plays > 0 && plays <= bed.rows().await, "{plays}");
+    let wrong = "SELECT count(*) FROM recommended r JOIN plays p ON p.user_id = r.user_id AND p.track_id = r.track_id \
+                 WHERE p.event_timestamp < (SELECT min(loaded_at) FROM streampipeline_references WHERE name = 'recommended') \
+                 - INTERVAL '1 minute'";
+    let recommended = bed.number("SELECT count(*) FROM recommended").await;
+    assert!(recommended > 0, "{recommended}");
+    assert_eq!(
+        bed.number(wrong).await,
+        0,
+        "what a user had played before is not recommended"
+    );
+}
+
 /// A table that reads a topic which the pipeline has not (FAULTS 12): only who knows SQL can tell, before anything that runs is
 /// touched.
 async fn a_wrong_edit_leaves_the_workers_alone(bed: &Bed) {
     let workers = bed.worker_pods().await;
-    let right = bed.manifest(1_000, "{min: 2, max: 4}", "");
+    let right = bed.manifest(1_000, WORKERS, MODELS);
     let wrong = right.replace("FROM music\"", "FROM likes\"");
     bed.cluster.apply(&wrong).await.unwrap();
     bed.told("Ready", &["spec.tables[0].sql", "likes"]).await;

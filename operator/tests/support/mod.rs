@@ -36,7 +36,7 @@ pub(crate) struct World {
 pub(crate) fn key(plural: &str, name: &str) -> Key {
     let group = match plural {
         "deployments" => "apps",
-        "jobs" => "batch",
+        "jobs" | "cronjobs" => "batch",
         "networkpolicies" => "networking.k8s.io",
         "poddisruptionbudgets" => "policy",
         "streampipelines" => "streampipeline.dev",

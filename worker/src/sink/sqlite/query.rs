@@ -9,6 +9,7 @@ use sqlx::{
     AssertSqlSafe, Column, Decode, Executor, Row, SqlSafeStr, Sqlite as Driver, Statement, TypeInfo, ValueRef,
 };
 
+use super::connect::Connection;
 use super::{Sqlite, classify};
 use crate::sink::{Answer, SinkError, SinkErrorKind, parameters};
 
@@ -25,7 +26,7 @@ impl Sqlite {
             .collect();
         let sql = parameters::fill(sql, &literals)
             .map_err(|error| SinkError::refused(context(), error.to_string()))?;
-        let mut connection = self.reader.open(context).await?;
+        let mut connection = self.begin_asking(context).await?;
         let live = connection.live();
         let ask = async {
             // Preparing gives the columns' names even if there are no rows.
@@ -47,7 +48,7 @@ impl Sqlite {
             return Err(SinkError::new(SinkErrorKind::Unavailable, context(), problem));
         };
         let answer = answer.map_err(|error| classify::asking(context(), error))?;
-        connection.keep();
+        end_asking(connection, context).await?;
         Ok(answer)
     }
 }
@@ -60,7 +61,7 @@ impl Sqlite {
         mut visit: impl FnMut(Vec<Option<String>>) + Send,
     ) -> Result<(), SinkError> {
         let context = || "asking a question".to_owned();
-        let mut connection = self.reader.open(context).await?;
+        let mut connection = self.begin_asking(context).await?;
         let ask = async {
             let mut rows = sqlx::query(AssertSqlSafe(sql.to_owned()))
                 .persistent(false)
@@ -71,9 +72,24 @@ impl Sqlite {
             Ok(())
         };
         ask.await.map_err(|error| classify::asking(context(), error))?;
-        connection.keep();
-        Ok(())
+        end_asking(connection, context).await
     }
+
+    /// A transaction that reads, and that has looked at the tables: `SQLite` notices only when a statement runs that they
+    /// are not those of the last look, when its columns have been counted already.
+    async fn begin_asking(&self, context: impl Fn() -> String) -> Result<Connection, SinkError> {
+        let mut connection = self.reader.open(&context).await?;
+        let begun = connection.run("BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1").await;
+        begun.map_err(|error| classify::asking(context(), error))?;
+        Ok(connection)
+    }
+}
+
+async fn end_asking(mut connection: Connection, context: impl Fn() -> String) -> Result<(), SinkError> {
+    let ended = connection.run("COMMIT").await;
+    ended.map_err(|error| classify::asking(context(), error))?;
+    connection.keep();
+    Ok(())
 }
 
 fn cells(row: &SqliteRow) -> Result<Vec<Option<String>>, sqlx::Error> {
