@@ -12,6 +12,7 @@ use crate::audit::AuditArgs;
 use crate::dead_letters::DeadLettersArgs;
 use crate::generate::GenerateArgs;
 use crate::install::InstallArgs;
+use crate::model::ModelArgs;
 use crate::plan::PlanArgs;
 use crate::preflight::PreflightArgs;
 use crate::report::ReportArgs;
@@ -85,6 +86,8 @@ pub(crate) enum Command {
     Audit(AuditArgs),
     /// Answer the manifest's questions: tables, bars and lines
     Report(ReportArgs),
+    /// Make the tables of models anew, now
+    Model(ModelArgs),
     /// Run the generator alone: to standard output, a file, Kafka or nowhere
     Generate(GenerateArgs),
     /// Show the records that could not be stored, and send them again

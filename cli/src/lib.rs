@@ -25,6 +25,7 @@ mod dead_letters;
 mod error;
 mod generate;
 mod install;
+mod model;
 mod plan;
 mod preflight;
 mod report;
@@ -68,6 +69,7 @@ pub async fn main() -> Exit {
         Command::Up(up) => up.run(log).await,
         Command::Audit(audit) => audit.run().await,
         Command::Report(report) => report.run().await,
+        Command::Model(model) => model.run().await,
         Command::Generate(generate) => generate.run().await,
         Command::DeadLetters(letters) => letters.run().await,
         Command::Preflight(preflight) => preflight.run().await,

@@ -45,10 +45,11 @@ async fn examine(file: &Path) -> Result<String, CliError> {
     let pipeline = load(file, &Overrides::none())?;
     check(file, &pipeline).await?;
     Ok(format!(
-        "ok ({}, {}, {}, {})",
+        "ok ({}, {}, {}, {}, {})",
         count(pipeline.topics.len() as u64, "topic", "topics"),
         count(pipeline.references.len() as u64, "reference", "references"),
         count(pipeline.tables.len() as u64, "table", "tables"),
+        count(pipeline.models.len() as u64, "model", "models"),
         count(pipeline.reports.len() as u64, "report", "reports"),
     ))
 }

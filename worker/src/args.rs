@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
-use crate::model;
+use crate::model::Models;
 use crate::prepare::prepare;
 use crate::run::{Worker, WorkerError};
 
@@ -145,11 +145,12 @@ impl Args {
                 name,
             } => {
                 let (_, pipeline) = manifest::load(&manifest)?;
-                let secrets = Secrets::from_environment(secrets);
-                match model::run_by_name(&pipeline, &name, &secrets).await? {
-                    Some(rows) => tracing::info!(model = name, rows, "the model's table is new"),
-                    None => return Err(ProgramError::NoModel { name }),
-                }
+                let models = Models::open(&pipeline, &Secrets::from_environment(secrets)).await?;
+                let Some(model) = models.find(&name) else {
+                    return Err(ProgramError::NoModel { name });
+                };
+                let rows = models.run(model).await.map_err(WorkerError::Sink)?;
+                tracing::info!(model = name, rows, "the model's table is new");
                 Ok(())
             }
             Command::Prepare {

@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use api::{
-    CatalogueSource, EventTime, Generator, GeneratorLimit, Pipeline, RateShape, Reference, ReferenceSource,
-    Scaling, ScalingMode, Sink, Source, StartFrom, Topic, Write as WriteMode,
+    CatalogueSource, EventTime, Generator, GeneratorLimit, Model, ModelKind, Pipeline, RateShape, Reference,
+    ReferenceSource, Scaling, ScalingMode, Sink, Source, StartFrom, Topic, Write as WriteMode,
 };
 
 use operator::plan::{Plan, Planned};
@@ -50,6 +50,7 @@ pub(super) fn render(
     );
     section("references, loaded once", references(&pipeline.references));
     section("tables", tables.iter().flat_map(table).collect());
+    section("models", models(pipeline, style));
     section("reports", reports(pipeline, style));
     match objects {
         Objects::Anywhere(objects) => section("objects in a cluster", anywhere(pipeline, objects)),
@@ -296,6 +297,29 @@ fn table(planned: &PlannedTable) -> Vec<String> {
     lines
 }
 
+fn models(pipeline: &Pipeline, style: Style) -> Vec<String> {
+    let row = |model: &Model| {
+        let from = match &model.kind {
+            ModelKind::Sql(_) => "its query".to_owned(),
+            ModelKind::Recommender(recommender) => format!(
+                "{} {} for each {} of {}",
+                recommender.top, recommender.item, recommender.user, recommender.interactions
+            ),
+        };
+        vec![model.name.to_string(), model.schedule.clone(), from]
+    };
+    let rows: Vec<Vec<String>> = pipeline.models.iter().map(row).collect();
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    columns(
+        &["TABLE", "SCHEDULE", "FROM"],
+        &[Align::Left; 3],
+        &rows,
+        style.width - 2,
+    )
+}
+
 fn reports(pipeline: &Pipeline, style: Style) -> Vec<String> {
     let rows: Vec<Vec<String>> = pipeline
         .reports
@@ -359,6 +383,7 @@ fn purpose(pipeline: &Pipeline, object: &Planned) -> String {
     let what = match object.kind {
         "ConfigMap" => "the manifest, for the pods",
         "Job" => "makes tables and loads references first",
+        "CronJob" => "makes a model's table anew, as scheduled",
         "NetworkPolicy" => "brokers, sink, DNS and metrics only",
         "Deployment" if object.name.ends_with("-worker") => return workers(&pipeline.scaling),
         "Deployment" => {

@@ -7,6 +7,7 @@
 mod broker;
 mod ends;
 mod hold;
+mod models;
 mod parts;
 mod place;
 mod run;

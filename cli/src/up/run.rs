@@ -12,12 +12,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::UpArgs;
 use super::ends::{self, Ends};
-use super::hold;
 use super::parts::{Generator, Workers, serve};
 use super::scale::Scaling;
 use super::snapshot::{Meter, Phase, Snapshot, unread};
 use super::stage::{Stage, died};
 use super::view::View;
+use super::{hold, models};
 use crate::audit::Verdict;
 use crate::error::CliError;
 use crate::style::{count, grouped};
@@ -49,6 +49,7 @@ pub(super) struct Run<'a> {
     held_for: Duration,
     shutdown: CancellationToken,
     _ends: DropGuard,
+    _models: Option<DropGuard>,
     _server: Option<DropGuard>,
 }
 
@@ -121,6 +122,7 @@ impl<'a> Run<'a> {
             held_for: Duration::ZERO,
             shutdown,
             _ends: stop_ends,
+            _models: stage.models.clone().map(models::run_as_scheduled),
             _server: server,
         })
     }

@@ -16,6 +16,7 @@ use runtime::exit::Exit;
 use runtime::secrets::Secrets;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use worker::model::Models;
 use worker::prepare::prepare;
 use worker::sink::Sink;
 
@@ -45,6 +46,8 @@ pub(super) struct Stage {
     /// Looks at them.
     pub(super) lags: Arc<LagReader>,
     pub(super) sink: Sink,
+    /// What is made anew from the tables; none without models.
+    pub(super) models: Option<Arc<Models>>,
     /// The generator's source; none without a generator.
     pub(super) music: Option<Arc<Music>>,
     /// Records that were stored before this run.
@@ -78,7 +81,13 @@ impl Stage {
         let access = Access::new(&pipeline.kafka, &secrets, CLIENT_ID)?;
         topics(&pipeline, &client, embedded, view).await?;
 
+        let models = if pipeline.models.is_empty() {
+            None
+        } else {
+            Some(Arc::new(Models::open(&pipeline, &secrets).await?))
+        };
         let mut stage = Self {
+            models,
             sink: Sink::open(&pipeline, Vec::new(), &secrets).await?,
             pipeline: Arc::new(pipeline),
             secrets,
@@ -114,7 +123,13 @@ impl Stage {
             view.step(&format!("sink: {line}"))?;
         }
         task.await.map_err(|_| died("preparing the sink"))??;
-        let tables = self.pipeline.tables.len() + self.pipeline.references.len();
+        let Pipeline {
+            tables,
+            references,
+            models,
+            ..
+        } = self.pipeline.as_ref();
+        let tables = tables.len() + references.len() + models.len();
         view.step(&format!(
             "sink: {} ready",
             count(tables as u64, "table", "tables")
@@ -173,6 +188,13 @@ impl Stage {
         }
         let _ = writeln!(text, "{}\n", summary(verdict, style));
         view.print(&text)?;
+        if let Some(models) = &self.models {
+            for model in models.all() {
+                let rows = models.run(model).await?;
+                view.print(&format!("{}\n", crate::model::line(model, rows)))?;
+            }
+            view.print("\n")?;
+        }
         let reports: Vec<&api::Report> = self.pipeline.reports.iter().collect();
         if !reports.is_empty() {
             // Events that were due in the run's last microsecond belong to it.

@@ -30,6 +30,28 @@ async fn a_timed_run_stores_everything_and_says_so() {
         "{outcome}"
     );
 
+    // Its models have run over all of it, and can be run again.
+    assert!(outcome.stdout.contains("model recommendations: "), "{outcome}");
+    let likes = place.ask("SELECT sum(likes) FROM track_likes").await;
+    assert_eq!(likes, place.ask("SELECT count(*) FROM likes").await);
+    let users = place
+        .ask("SELECT count(DISTINCT user_id) FROM recommendations")
+        .await;
+    assert!(users > 400, "{users} of 500 are recommended something");
+    let known = "SELECT count(*) FROM recommendations r JOIN plays p ON p.user_id = r.user_id AND p.track_id = r.track_id";
+    assert_eq!(place.ask(known).await, 0);
+    let model = ["model", "-f", "music.yaml", "--sink", "embedded", "track_likes"];
+    assert!(place.succeed(&model).stdout.starts_with("model track_likes: "));
+    let unknown = place.run(&["model", "-f", "music.yaml", "--sink", "embedded", "loved"]);
+    assert_eq!(
+        (unknown.code, unknown.stderr.as_str()),
+        (
+            2,
+            "error: there is no model loved; name one of track_likes, recommendations\n"
+        ),
+        "{unknown}"
+    );
+
     // The broker is gone; the sink still tells.
     let audit = place.succeed(&["audit", "-f", "music.yaml", "--sink", "embedded"]);
     assert!(audit.stdout.contains("only the sink was looked at"), "{audit}");

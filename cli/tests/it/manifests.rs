@@ -39,6 +39,12 @@ fn wrong_manifests_are_refused_with_place_problem_and_remedy() {
             "SELECT INTERVAL '1 day' AS span FROM events",
             "music.yaml: spec.tables[1].sql: column span has the type Interval(MonthDayNano), which no sink can hold",
         ),
+        (
+            "user: user_id, item",
+            "user: listener, item",
+            "music.yaml: spec.models[1].recommender.user: the table plays has no column listener; name one of user_id, \
+             track_id, event_timestamp",
+        ),
     ] {
         assert!(MUSIC.contains(from), "{from}");
         let place = Place::with(&MUSIC.replace(from, to));
@@ -58,6 +64,7 @@ fn every_command_refuses_a_wrong_manifest_with_exit_code_2() {
         vec!["up", "-f", "music.yaml", "--for", "1s"],
         vec!["audit", "-f", "music.yaml"],
         vec!["report", "-f", "music.yaml"],
+        vec!["model", "-f", "music.yaml"],
         vec!["generate", "-f", "music.yaml"],
         vec!["dead-letters", "-f", "music.yaml", "list"],
         vec!["preflight", "-f", "music.yaml"],
@@ -80,7 +87,7 @@ fn several_manifests_are_validated_together() {
     assert_eq!(outcome.code, 2, "{outcome}");
     assert_eq!(
         outcome.stdout,
-        "music.yaml: ok (1 topic, 1 reference, 3 tables, 4 reports)\n"
+        "music.yaml: ok (1 topic, 1 reference, 3 tables, 2 models, 4 reports)\n"
     );
     assert!(
         outcome.stderr.contains("wrong.yaml: spec.generator.rate"),

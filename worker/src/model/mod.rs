@@ -69,19 +69,46 @@ pub async fn run(model: &Model, tables: &[TableDefinition], sink: &Sink) -> Resu
     }
 }
 
-/// Runs the model of this name once, as a program of its own does. `None` if there is no such model.
-///
-/// # Errors
-/// As [`run`], and SQL that is refused.
-pub async fn run_by_name(
-    pipeline: &Pipeline,
-    name: &str,
-    secrets: &Secrets,
-) -> Result<Option<u64>, WorkerError> {
-    let Some(model) = pipeline.models.iter().find(|model| model.name.as_str() == name) else {
-        return Ok(None);
-    };
-    let plans = plan(pipeline, Wanted::Columns).await?;
-    let sink = Sink::open(pipeline, plans.definitions().to_vec(), secrets).await?;
-    Ok(Some(run(model, plans.definitions(), &sink).await?))
+/// A pipeline's models with what they need, for programs that run nothing else.
+#[derive(Debug)]
+pub struct Models {
+    all: Vec<Model>,
+    tables: Vec<TableDefinition>,
+    sink: Sink,
+}
+
+impl Models {
+    /// Plans the tables that the models read, and opens the sink.
+    ///
+    /// # Errors
+    /// SQL that is refused, or a secret that is missing.
+    pub async fn open(pipeline: &Pipeline, secrets: &Secrets) -> Result<Self, WorkerError> {
+        let plans = plan(pipeline, Wanted::Columns).await?;
+        let tables = plans.definitions().to_vec();
+        Ok(Self {
+            all: pipeline.models.clone(),
+            sink: Sink::open(pipeline, tables.clone(), secrets).await?,
+            tables,
+        })
+    }
+
+    /// In the manifest's order: a model may read the tables of those before it.
+    #[must_use]
+    pub fn all(&self) -> &[Model] {
+        &self.all
+    }
+
+    /// The model of this name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Model> {
+        self.all.iter().find(|model| model.name.as_str() == name)
+    }
+
+    /// As [`run`].
+    ///
+    /// # Errors
+    /// As [`run`].
+    pub async fn run(&self, model: &Model) -> Result<u64, SinkError> {
+        run(model, &self.tables, &self.sink).await
+    }
 }

@@ -8,6 +8,7 @@ use std::num::NonZero;
 use std::thread;
 
 use discorec::RecommenderBuilder;
+use ndarray::{Array2, ArrayView1};
 
 use super::choices::Choices;
 
@@ -22,6 +23,8 @@ const CONFIDENCE: f32 = 10.0;
 const REGULARIZATION: f32 = 10.0;
 /// What does not fit better than this is not recommended.
 const NOTHING: f32 = 0.01;
+/// Users whose scores are worked out at a time: 13 MB of them, with a hundred thousand items.
+const BLOCK: usize = 32;
 /// The first vectors are random; the same ones in each run, so that the same choices give the same answer.
 const SEED: u64 = 1;
 
@@ -53,25 +56,23 @@ pub(super) fn recommend(choices: &Choices, top: usize) -> Vec<Recommended> {
                 .iter()
                 .map(|(user, item, times)| (*user, *item, times.ln_1p())),
         );
-    let items: Vec<&[f32]> = numbers(&choices.items)
-        .filter_map(|item| model.item_factors(&item))
-        .collect();
-    let users: Vec<(u32, &[f32])> = numbers(&choices.users)
-        .filter_map(|user| Some((user, model.user_factors(&user)?)))
-        .collect();
+    let items = Vectors::of(shared(choices), |item| model.item_factors(&item));
+    let users: Vec<u32> = (0..choices.users.len() as u32).collect();
     let each = users
         .len()
-        .div_ceil(thread::available_parallelism().map_or(1, NonZero::get))
-        .max(1);
+        .div_ceil(thread::available_parallelism().map_or(1, NonZero::get));
+    let blocks: Vec<Vectors> = users
+        .chunks(BLOCK)
+        .map(|block| Vectors::of(block.to_vec(), |user| model.user_factors(&user)))
+        .collect();
     thread::scope(|scope| {
-        let items = items.as_slice();
-        let of = move |(user, vector): &(u32, &[f32])| {
-            let chosen = chosen_by(choices, *user);
-            best(*user, vector, items, &chosen, top)
-        };
-        let parts: Vec<_> = users
-            .chunks(each)
-            .map(|part| scope.spawn(move || part.iter().flat_map(of).collect::<Vec<_>>()))
+        let items = &items;
+        let parts: Vec<_> = blocks
+            .chunks(each.div_ceil(BLOCK).max(1))
+            .map(|part| {
+                let of = move |block| best_of_block(choices, block, items, top);
+                scope.spawn(move || part.iter().flat_map(of).collect::<Vec<_>>())
+            })
             .collect();
         parts
             .into_iter()
@@ -80,9 +81,46 @@ pub(super) fn recommend(choices: &Choices, top: usize) -> Vec<Recommended> {
     })
 }
 
-/// What the names stand for: each was chosen, or has chosen, at least once, so that each has a vector.
-fn numbers(names: &[String]) -> impl Iterator<Item = u32> {
-    0..names.len() as u32
+/// Users or items with their vectors, a row each.
+struct Vectors {
+    numbers: Vec<u32>,
+    rows: Array2<f32>,
+}
+
+impl Vectors {
+    fn of<'a>(numbers: Vec<u32>, vector: impl Fn(u32) -> Option<&'a [f32]>) -> Self {
+        let mut rows = Array2::zeros((numbers.len(), FACTORS as usize));
+        for (mut row, number) in rows.rows_mut().into_iter().zip(&numbers) {
+            // Whatever was chosen, or has chosen, has one.
+            if let Some(vector) = vector(*number) {
+                row.assign(&ArrayView1::from(vector));
+            }
+        }
+        Self { numbers, rows }
+    }
+}
+
+/// Items that several users chose. One that a single user chose tells nothing about anybody else.
+fn shared(choices: &Choices) -> Vec<u32> {
+    let mut users = vec![0_u32; choices.items.len()];
+    for (_, item, _) in &choices.made {
+        if let Some(count) = users.get_mut(*item as usize) {
+            *count += 1;
+        }
+    }
+    let shared = users.into_iter().zip(0..).filter(|(count, _)| *count > 1);
+    shared.map(|(_, item)| item).collect()
+}
+
+fn best_of_block(choices: &Choices, users: &Vectors, items: &Vectors, top: usize) -> Vec<Recommended> {
+    let scores = users.rows.dot(&items.rows.t());
+    let scored = users.numbers.iter().zip(scores.rows());
+    scored
+        .flat_map(|(user, scores)| {
+            let chosen = chosen_by(choices, *user);
+            best(*user, &scores, &items.numbers, &chosen, top)
+        })
+        .collect()
 }
 
 /// The items that a user chose, sorted.
@@ -98,23 +136,29 @@ fn chosen_by(choices: &Choices, user: u32) -> Vec<u32> {
     items
 }
 
-fn best(user: u32, vector: &[f32], items: &[&[f32]], chosen: &[u32], top: usize) -> Vec<Recommended> {
-    let better = |one: &(u32, f32), other: &(u32, f32)| other.1.total_cmp(&one.1).then(one.0.cmp(&other.0));
-    let mut scores: Vec<(u32, f32)> = items
-        .iter()
-        .zip(0..)
-        .filter(|(_, item)| chosen.binary_search(item).is_err())
-        .map(|(other, item)| (item, vector.iter().zip(*other).map(|(a, b)| a * b).sum::<f32>()))
-        .filter(|(_, score)| *score > NOTHING)
-        .collect();
-    if scores.len() > top {
-        scores.select_nth_unstable_by(top, better);
-        scores.truncate(top);
+fn best(
+    user: u32,
+    scores: &ArrayView1<'_, f32>,
+    items: &[u32],
+    chosen: &[u32],
+    top: usize,
+) -> Vec<Recommended> {
+    let mut best: Vec<(f32, u32)> = Vec::with_capacity(top.min(items.len()) + 1);
+    let mut least = NOTHING;
+    for (score, item) in scores.iter().zip(items) {
+        if *score <= least || chosen.binary_search(item).is_ok() {
+            continue;
+        }
+        let place = best.partition_point(|(better, _)| better >= score);
+        best.insert(place, (*score, *item));
+        best.truncate(top);
+        if best.len() == top {
+            least = best.last().map_or(NOTHING, |(score, _)| *score);
+        }
     }
-    scores.sort_unstable_by(better);
-    let ranked = scores.into_iter().zip(1..);
+    let ranked = best.into_iter().zip(1..);
     ranked
-        .map(|((item, score), rank)| Recommended {
+        .map(|((score, item), rank)| Recommended {
             user,
             rank,
             item,

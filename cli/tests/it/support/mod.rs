@@ -47,6 +47,9 @@ spec:
         FROM events e JOIN tracks t ON t.track_id = e.track_id
         WHERE e.event_type = 'streaming' GROUP BY 1, 2
       write: {merge: {key: [genre, hour], sum: [plays]}}
+  models:
+    - {name: track_likes, schedule: "0 * * * *", sql: "SELECT track_id, count(*) AS likes FROM likes GROUP BY track_id"}
+    - {name: recommendations, schedule: "*/15 * * * *", recommender: {interactions: plays, user: user_id, item: track_id, top: 3}}
   reports:
     - {name: plays, title: Plays, chart: number, sql: SELECT count(*) AS plays FROM plays}
     - name: hours

@@ -1,0 +1,69 @@
+//! `streampipeline model`: runs the manifest's models now, whatever their schedules say.
+
+use api::Model;
+use clap::Args;
+use runtime::exit::Exit;
+use worker::model::Models;
+
+use crate::args::{PipelineArgs, SinkArgs};
+use crate::error::{CliError, print};
+use crate::style::count;
+use crate::target::{KafkaChoice, Overrides, load_existing};
+
+/// Arguments of `model`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A model's table is made anew as a whole, so that running one twice does no harm.
+
+Examples:
+  streampipeline model -f deploy/pipelines/music.yaml
+  streampipeline model -f deploy/pipelines/music.yaml recommendations --sink embedded")]
+pub(crate) struct ModelArgs {
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+    /// Models by name; all of them, in the manifest's order, if none is named
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    #[command(flatten)]
+    sink: SinkArgs,
+}
+
+impl ModelArgs {
+    pub(crate) async fn run(self) -> Result<Exit, CliError> {
+        let overrides = Overrides::of_place(&KafkaChoice::None, &self.sink);
+        let pipeline = load_existing(&self.pipeline.file, &overrides)?;
+        let models = Models::open(&pipeline, &self.pipeline.secrets()).await?;
+        for model in chosen(&models, &self.names)? {
+            let rows = models.run(model).await?;
+            print(&format!("{}\n", line(model, rows)))?;
+        }
+        Ok(Exit::Success)
+    }
+}
+
+/// What is said of a run.
+pub(crate) fn line(model: &Model, rows: u64) -> String {
+    format!("model {}: {}", model.name, count(rows, "row", "rows"))
+}
+
+fn chosen<'a>(models: &'a Models, names: &[String]) -> Result<Vec<&'a Model>, CliError> {
+    let known: Vec<&str> = models.all().iter().map(|model| model.name.as_str()).collect();
+    if known.is_empty() {
+        return Err(CliError::Usage(
+            "the manifest has no models; add some to spec.models".to_owned(),
+        ));
+    }
+    if names.is_empty() {
+        return Ok(models.all().iter().collect());
+    }
+    let find = |name: &String| {
+        let missing = || {
+            CliError::Usage(format!(
+                "there is no model {name}; name one of {}",
+                known.join(", ")
+            ))
+        };
+        models.find(name).ok_or_else(missing)
+    };
+    names.iter().map(find).collect()
+}
