@@ -9,6 +9,9 @@ pub(crate) enum BenchError {
     /// PostgreSQL refused something.
     #[error("PostgreSQL: {0}")]
     Postgres(#[from] sqlx::Error),
+    /// An API server refused something, or could not be asked.
+    #[error("Kubernetes: {0}")]
+    Kubernetes(String),
     /// A program could not be run, or a file not be written.
     #[error("{what}: {source}")]
     Io {
@@ -34,4 +37,9 @@ pub(crate) enum BenchError {
 pub(crate) fn io(what: &str) -> impl FnOnce(std::io::Error) -> BenchError {
     let what = what.to_owned();
     |source| BenchError::Io { what, source }
+}
+
+/// What an API server or its client said.
+pub(crate) fn kubernetes(error: impl std::fmt::Display) -> BenchError {
+    BenchError::Kubernetes(error.to_string())
 }

@@ -1,4 +1,4 @@
-//! A histogram of Prometheus' text format.
+//! Histograms and counters of Prometheus' text format.
 
 /// Observations so far, by bucket.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +53,20 @@ impl Scrape {
     }
 }
 
+/// The counter `name` over all labels that are wanted. None: nothing has that name.
+pub(crate) fn total(text: &str, name: &str, wanted: impl Fn(&str) -> bool) -> Option<u64> {
+    let name = format!("{name}{{");
+    let mut lines = text
+        .lines()
+        .filter_map(|line| line.strip_prefix(&name)?.split_once("} "))
+        .peekable();
+    lines.peek()?;
+    lines
+        .filter(|(labels, _)| wanted(labels))
+        .map(|(_, count)| Some(count.parse::<f64>().ok()? as u64))
+        .sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,5 +87,17 @@ mod tests {
         assert!((last.since(&first).quantile(0.75) - 0.03).abs() < 1e-9);
         assert!((parse([0, 0, 9]).unwrap().quantile(0.99) - 0.05).abs() < 1e-9);
         assert_eq!(Scrape::parse("", "d_seconds"), None);
+    }
+    #[test]
+    fn a_counter_is_summed_over_what_is_wanted() {
+        let text = "# TYPE c_total counter\nc_total{v=\"GET\"} 7\nc_total{v=\"PUT\",r=\"a\"} 2\nc_total{v=\"PUT\",r=\"b\"} 1.5e+06\n";
+        let puts = |labels: &str| labels.contains("v=\"PUT\"");
+        assert_eq!(total(text, "c_total", puts), Some(1_500_002));
+        assert_eq!(total(text, "c_total", |_| false), Some(0));
+        assert_eq!(
+            total(text, "d_total", puts),
+            None,
+            "a name that has changed is not nothing"
+        );
     }
 }

@@ -91,18 +91,7 @@ spec:
         manifest: &Path,
         arguments: &[&str],
     ) -> Result<Output, BenchError> {
-        let output = self
-            .command(program, manifest, arguments)?
-            .output()
-            .map_err(io(program))?;
-        if output.status.success() {
-            return Ok(output);
-        }
-        let output = String::from_utf8_lossy(&output.stderr).into_owned();
-        Err(BenchError::Program {
-            program: program.to_owned(),
-            output,
-        })
+        output_of(program, &mut self.command(program, manifest, arguments)?)
     }
 
     /// Starts a program of the product.
@@ -117,9 +106,8 @@ spec:
         )?)
     }
 
-    fn command(&self, program: &str, manifest: &Path, arguments: &[&str]) -> Result<Command, BenchError> {
-        let own = std::env::current_exe().map_err(io("finding the programs"))?;
-        let mut command = Command::new(own.with_file_name(program));
+    fn command(&self, name: &str, manifest: &Path, arguments: &[&str]) -> Result<Command, BenchError> {
+        let mut command = program(name)?;
         command.args(arguments).arg("--file").arg(manifest);
         command
             .arg("--secrets")
@@ -154,6 +142,25 @@ spec:
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// A program of the product: it is next to this one.
+pub(crate) fn program(name: &str) -> Result<Command, BenchError> {
+    let own = std::env::current_exe().map_err(io("finding the programs"))?;
+    Ok(Command::new(own.with_file_name(name)))
+}
+
+/// Runs a program to its end.
+pub(crate) fn output_of(program: &str, command: &mut Command) -> Result<Output, BenchError> {
+    let output = command.output().map_err(io(program))?;
+    if output.status.success() {
+        return Ok(output);
+    }
+    let output = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(BenchError::Program {
+        program: program.to_owned(),
+        output,
+    })
 }
 
 /// What a process has used so far, from /proc.
