@@ -124,27 +124,27 @@ const ORDINARY: [&str; 15] = [
     "Deleting",
 ];
 
-/// What has changed from `old` to `new` so that somebody may want to read it: another truth or another reason.
+/// What has changed from `old` to `new` so that somebody may want to read it: something holds now, or no longer, or is wrong
+/// in another way. The steps on the way there are in the conditions; as events they would be a page of each start.
 #[must_use]
 pub fn transitions(old: &[Condition], new: &[Condition]) -> Vec<Transition> {
-    new.iter()
-        .filter(|new| {
-            let before = old.iter().find(|old| old.type_ == new.type_);
-            before.is_none_or(|old| old.status != new.status || old.reason != new.reason)
-        })
-        // At the beginning everything is unknown, which is no news.
-        .filter(|new| {
-            new.status != "Unknown"
-                || old
-                    .iter()
-                    .any(|old| old.type_ == new.type_ && old.status == "True")
-        })
-        .map(|new| Transition {
+    let told = new.iter().filter_map(|new| {
+        let before = old.iter().find(|old| old.type_ == new.type_);
+        let held = before.is_some_and(|old| old.status == "True");
+        let other_reason = before.is_none_or(|old| old.reason != new.reason);
+        let ordinary = ORDINARY.contains(&new.reason.as_str());
+        let is_news = match new.status.as_str() {
+            "True" => !held || (other_reason && new.type_ == "Ready"),
+            "False" => held || (other_reason && !ordinary),
+            // At the beginning everything is unknown.
+            _ => held,
+        };
+        is_news.then(|| Transition {
             kind: new.type_.clone(),
             reason: new.reason.clone(),
             message: new.message.clone(),
-            warning: (new.status == "True") == (new.type_ == SINK_SATURATED)
-                && !ORDINARY.contains(&new.reason.as_str()),
+            warning: (new.status == "True") == (new.type_ == SINK_SATURATED) && !ordinary,
         })
-        .collect()
+    });
+    told.collect()
 }

@@ -454,6 +454,21 @@ fn only_news_are_events() {
     let begun = transitions(&[], &first.conditions);
     assert!(begun.iter().any(|told| told.kind == "Ready" && !told.warning));
     assert_eq!(transitions(&first.conditions, &first.conditions), []);
+    let mut waiting = at_work("");
+    waiting.job = Some(JobState::default());
+    waiting.worker = None;
+    waiting.generator = None;
+    let waiting = waiting.status();
+    let kinds = |told: &[Transition]| told.iter().map(|told| told.kind.clone()).collect::<Vec<_>>();
+    assert_eq!(
+        kinds(&transitions(&[], &waiting.conditions)),
+        ["TopicsReady", "Audited"],
+        "what holds, and no step on the way"
+    );
+    assert_eq!(
+        kinds(&transitions(&waiting.conditions, &first.conditions)),
+        ["Ready", "Prepared", "SinkReady", "Processing", "Generating"]
+    );
     let mut scene = at_work("");
     scene.worker = Some(DeploymentState {
         available: 0,
