@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::Policy;
 use crate::autoscaler::{Autoscaler, Ours};
 use crate::baseline::{Flink, Keda, Numaflow};
+use crate::cron::Schedule;
 use crate::score::{self, Score};
 use crate::simulator::{Run, simulate};
 use crate::trace::Trace;
+use crate::{Policy, Window};
 
 /// A policy to try.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,13 +103,33 @@ pub fn documented() -> Vec<Contender> {
     };
     let mut all = contenders(defaults.clone());
     let baselines = all.split_off(1);
+    let thrifty = Policy {
+        min: 0,
+        drain_within: Duration::from_mins(30),
+        patience: Duration::from_secs(30),
+        ..defaults.clone()
+    };
+    let with_peaks = Policy {
+        max: 12,
+        windows: [
+            window("22 * * * *", Duration::from_mins(12), None, Some(24)),
+            window("0 17 * * *", Duration::from_hours(3), None, Some(24)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+        ..thrifty.clone()
+    };
     all.extend([
+        with("thrifty", thrifty),
+        with("rationed", with_peaks),
         with(
-            "thrifty",
+            "ready",
             Policy {
-                min: 0,
-                drain_within: Duration::from_mins(30),
-                patience: Duration::from_secs(30),
+                drain_within: Duration::from_secs(30),
+                windows: window("28 * * * *", Duration::from_mins(8), Some(24), None)
+                    .into_iter()
+                    .collect(),
                 ..defaults.clone()
             },
         ),
@@ -130,6 +151,16 @@ pub fn documented() -> Vec<Contender> {
     ]);
     all.extend(baselines);
     all
+}
+
+/// `None` for a schedule that is none.
+fn window(start: &str, duration: Duration, min: Option<u32>, max: Option<u32>) -> Option<Window> {
+    Some(Window {
+        start: Schedule::parse(start).ok()?,
+        duration,
+        min,
+        max,
+    })
 }
 
 /// Runs every contender on every trace. The same seed gives the same report.
