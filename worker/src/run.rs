@@ -249,7 +249,9 @@ fn consumer_config(pipeline: &Pipeline, secrets: &Secrets, name: &str) -> Result
         .set("enable.auto.offset.store", "false")
         // A killed worker's partitions go to others after this.
         .set("session.timeout.ms", "10000")
-        .set("heartbeat.interval.ms", "2000")
+        // By its heartbeats a worker learns that there is a rebalance, and that partitions which others let go of are
+        // its own now: nobody reads them before.
+        .set("heartbeat.interval.ms", "500")
         // Added partitions and topics made again are noticed within this.
         .set("topic.metadata.refresh.interval.ms", "5000");
     Ok(config)
