@@ -139,12 +139,12 @@ fn parse_item(item: &str, min: u32, max: u32, names: &[&str]) -> Option<u64> {
         let named = names.iter().position(|name| name.eq_ignore_ascii_case(text));
         let value = match named {
             Some(index) => min + u32::try_from(index).ok()?,
-            None => text.parse().ok()?,
+            None => number(text)?,
         };
         (min..=max).contains(&value).then_some(value)
     };
     let (range, step) = match item.split_once('/') {
-        Some((range, step)) => (range, step.parse().ok().filter(|step| (1..=max).contains(step))?),
+        Some((range, step)) => (range, number(step).filter(|step| (1..=max).contains(step))?),
         None => (item, 1),
     };
     let (from, to) = match range.split_once('-') {
@@ -156,6 +156,12 @@ fn parse_item(item: &str, min: u32, max: u32, names: &[&str]) -> Option<u64> {
     };
     let step = usize::try_from(step).ok()?;
     (from <= to).then(|| (from..=to).step_by(step).fold(0, |bits, value| bits | 1 << value))
+}
+
+/// Digits only: Rust would take a sign as well.
+fn number(text: &str) -> Option<u32> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
 }
 
 #[cfg(test)]
