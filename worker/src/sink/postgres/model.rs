@@ -27,7 +27,7 @@ impl Postgres {
         if self.is_there(&mut connection, model).await? {
             self.hold_own(&mut connection, model, context).await?;
         } else {
-            let sql = format!("CREATE TABLE {} AS {query} WITH NO DATA", self.qualified(model));
+            let sql = format!("CREATE TABLE {} AS {query}\nWITH NO DATA", self.qualified(model));
             connection
                 .run(&sql, PREPARE_LIMIT)
                 .await
@@ -110,8 +110,9 @@ impl Postgres {
     }
 }
 
+/// A line break ends a comment that the query may end with.
 async fn shape(connection: &mut Connection, query: &str) -> Result<(), sqlx::Error> {
-    let sql = format!("CREATE TEMPORARY TABLE {SHAPE} ON COMMIT DROP AS {query} WITH NO DATA");
+    let sql = format!("CREATE TEMPORARY TABLE {SHAPE} ON COMMIT DROP AS {query}\nWITH NO DATA");
     connection.run(&sql, PREPARE_LIMIT).await
 }
 

@@ -28,11 +28,12 @@ pub(crate) async fn a_model_is_its_querys_answer(home: &impl Home) {
     let sink = prepared(home, vec![plays(Write::Append)]).await;
     let models = [
         query("totals", TOTALS),
-        query("loudest", "SELECT max(total) AS most FROM totals"),
+        query("loudest", "SELECT max(total) AS most FROM totals -- of all"),
     ];
     let done = model::prepare(&models, &[], &sink).await.unwrap();
     assert_eq!(done, ["created table totals", "created table loudest"]);
     assert_eq!(totals(&sink).await, [""; 0], "asked before the first run");
+    assert_eq!(rows(&sink, "SELECT * FROM loudest").await, [""; 0]);
     assert_eq!(model::prepare(&models, &[], &sink).await.unwrap(), [""; 0]);
 
     store(
