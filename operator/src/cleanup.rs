@@ -12,10 +12,11 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::apply::Applier;
+use crate::context::{Context, Key, Remembered};
 use crate::dereference::DereferenceError;
 use crate::kafka::{Problem, Wish};
 use crate::kind::Kind;
-use crate::reconcile::{Context, Key, ReconcileError, Remembered};
+use crate::reconcile::ReconcileError;
 use crate::status::Transition;
 use crate::validate;
 use crate::write::{WriteError, tell, write_finalizers};

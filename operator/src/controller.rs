@@ -17,12 +17,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::build::Defaults;
+use crate::context::{Context, Key};
 use crate::dereference::SecretCache;
 use crate::events::Events;
 use crate::index::Index;
 use crate::kafka::{Kafka, Links, LinksConfig};
 use crate::metrics::Metrics;
-use crate::reconcile::{Context, Key, ReconcileError, reconcile};
+use crate::reconcile::{ReconcileError, reconcile};
 use crate::unreadable;
 use crate::watches::{self, Guarded, Ready, Scope};
 

@@ -26,6 +26,7 @@ pub mod args;
 pub mod build;
 pub mod check;
 pub mod cleanup;
+pub mod context;
 pub mod controller;
 pub mod definition;
 mod deletion_cost;
@@ -46,6 +47,7 @@ pub mod scaling;
 mod scene;
 pub mod stage;
 pub mod status;
+mod steps;
 #[cfg(test)]
 mod testing;
 mod unreadable;

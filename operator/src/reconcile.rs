@@ -1,87 +1,30 @@
 //! One reconcile: dereference → validate → build → apply → status.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use api::StreamPipeline;
 use api::crd::StreamPipelineStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
-use kube::runtime::reflector::Store;
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Resource, ResourceExt};
 use tokio::time::Instant;
 
 use crate::apply::{Applier, ApplyError};
-use crate::build::{self, BuildError, Decisions, Defaults, Objects, Role};
+use crate::build::{self, BuildError, Decisions, Role};
 use crate::cleanup;
+use crate::context::{Context, Key, Remembered};
 use crate::deletion_cost;
-use crate::dereference::{DereferenceError, PodsSeen, SecretCache};
-use crate::events::Events;
-use crate::index::{Index, JobState, Live};
-use crate::kafka::{Links, Seen, Wish};
-use crate::kind::Kind;
-use crate::memory::Memory;
-use crate::metrics::Metrics;
-use crate::scaling::{self, Scaling};
+use crate::dereference::{DereferenceError, PodsSeen};
+use crate::kafka::{Seen, Wish};
+use crate::scaling;
 use crate::scene::{Scene, look};
-use crate::stage::{self, Turn};
+use crate::stage;
 use crate::status::{self, Observed, Obstacle, Workload};
+use crate::steps::{apply, prune, retry_job};
 use crate::validate::{self, Refusal};
-use crate::watches::Guarded;
 use crate::workers::desired_workers;
-use crate::write::{StatusMemory, WriteError, tell, write_status};
-
-/// What reconciles share.
-pub struct Context {
-    /// The API server.
-    pub client: Client,
-    /// What pipelines may override.
-    pub defaults: Defaults,
-    /// What the operator's watches have seen.
-    pub index: Arc<Index>,
-    /// Secrets that were read.
-    pub secrets: SecretCache,
-    /// Kafka.
-    pub links: Arc<Links>,
-    /// What is told of pipelines.
-    pub events: Events,
-    /// Counts.
-    pub metrics: Metrics,
-    /// All pipelines.
-    pub(crate) store: Store<Guarded>,
-    /// Whether the cluster knows PodMonitors.
-    pub pod_monitors: AtomicBool,
-    /// Time, for telling.
-    pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
-    /// What is remembered of each pipeline.
-    pub(crate) pipelines: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<Remembered>>>>,
-    /// Pipelines whose reconciles fail, and until when Kafka's news about them do not matter.
-    pub(crate) resting: Mutex<HashMap<Key, Instant>>,
-}
-
-/// Namespace and name.
-pub(crate) type Key = (String, String);
-
-/// What is remembered of one pipeline between reconciles.
-#[derive(Default)]
-pub(crate) struct Remembered {
-    pub(crate) uid: String,
-    pub(crate) memory: Memory,
-    pub(crate) status: StatusMemory,
-    scaling: Scaling,
-    /// Jobs that have given up, one after the other.
-    attempts: u32,
-    /// When it was seen that the present one has: clocks of machines differ and jump, so theirs are not asked.
-    gave_up: Option<Instant>,
-    /// Reconciles that have failed, one after the other.
-    pub(crate) failures: u32,
-    pub(crate) cleanup: cleanup::State,
-    /// What was told last about an object that is no pipeline, with its generation.
-    pub(crate) unreadable: Option<(Option<i64>, String)>,
-}
+use crate::write::{WriteError, tell, write_status};
 
 /// Why a reconcile failed.
 #[derive(Debug, thiserror::Error)]
@@ -287,16 +230,6 @@ fn again(steady: bool, retry_in: Option<Duration>) -> Action {
     Action::requeue(pause)
 }
 
-impl Remembered {
-    /// When a Job that has given up is tried again.
-    fn retry_in(&mut self, job: Option<&JobState>) -> Option<Duration> {
-        let gave_up = job.is_some_and(|job| job.failed);
-        self.gave_up = gave_up.then(|| self.gave_up.unwrap_or_else(Instant::now));
-        let seen = self.gave_up?;
-        Some(stage::retry_in(seen.elapsed(), self.attempts))
-    }
-}
-
 async fn refused(
     resource: &StreamPipeline,
     refusal: &Refusal,
@@ -355,139 +288,5 @@ fn obstacle(error: &ApplyError) -> Option<Obstacle> {
             }),
             _ => None,
         },
-    }
-}
-
-async fn apply(
-    objects: &Objects,
-    turn: Turn,
-    applier: &Applier<'_>,
-    remembered: &mut Remembered,
-    context: &Context,
-) -> Result<(), ApplyError> {
-    // Identity and rules come before the pods that they are for, and a ConfigMap before who mounts it.
-    let parts = [
-        (true, &objects.base),
-        (turn.prepare, &objects.prepare),
-        (turn.worker, &objects.worker),
-        (turn.worker, &objects.models),
-        (turn.generator, &objects.generator),
-    ];
-    let now = parts.into_iter().filter(|(now, _)| *now);
-    for desired in now.flat_map(|(_, part)| part) {
-        match applier.apply(desired, &mut remembered.memory).await {
-            Ok(true) => {
-                context.metrics.wrote(desired.kind.as_str());
-                tracing::info!(kind = %desired.kind, object = desired.name, "applied");
-            }
-            Ok(false) => {}
-            // The Prometheus operator was removed: nobody reads them any more.
-            Err(error) if desired.kind == Kind::PodMonitor && error.is_not_found() => {
-                context.pod_monitors.store(false, Ordering::Relaxed);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// Removes a Job that has given up, so that the next reconcile makes it anew.
-async fn retry_job(
-    objects: &Objects,
-    applier: &Applier<'_>,
-    remembered: &mut Remembered,
-    context: &Context,
-) -> Result<(), ApplyError> {
-    let live = context
-        .index
-        .get(Kind::Job, applier.namespace, &objects.prepare_name);
-    if let Some(live) = live.filter(|live| !live.deleting) {
-        applier.delete(&live, &mut remembered.memory).await?;
-        remembered.attempts = remembered.attempts.saturating_add(1);
-        remembered.gave_up = None;
-        context.metrics.wrote(Kind::Job.as_str());
-    }
-    Ok(())
-}
-
-/// Deletes what the pipeline owns and no longer wants. First the API server is asked whether the manifest is still the
-/// one that this follows from: a watch that lags must not delete what a newer manifest has brought.
-async fn prune(
-    resource: &StreamPipeline,
-    objects: &Objects,
-    owned: &[Arc<Live>],
-    applier: &Applier<'_>,
-    remembered: &mut Remembered,
-    context: &Context,
-) -> Result<(), ApplyError> {
-    let orphans: Vec<&Arc<Live>> = owned
-        .iter()
-        .filter(|live| !live.deleting)
-        .filter(|live| {
-            !objects
-                .iter()
-                .any(|desired| desired.kind == live.kind && desired.name == live.name)
-        })
-        .collect();
-    if orphans.is_empty() {
-        return Ok(());
-    }
-    let api: Api<StreamPipeline> = Api::namespaced(context.client.clone(), applier.namespace);
-    let name = resource.name_any();
-    let now = api
-        .get_metadata_opt(&name)
-        .await
-        .map_err(|source| ApplyError::Look {
-            name: name.clone(),
-            source: Box::new(source),
-        })?;
-    let same = now.is_some_and(|now| {
-        now.metadata.uid == resource.meta().uid
-            && now.metadata.generation == resource.meta().generation
-            && now.metadata.deletion_timestamp.is_none()
-    });
-    if !same {
-        return Ok(());
-    }
-    for orphan in orphans {
-        applier.delete(orphan, &mut remembered.memory).await?;
-        context.metrics.wrote(orphan.kind.as_str());
-        tracing::info!(kind = %orphan.kind, object = orphan.name, "deleted, since the manifest no longer has it");
-    }
-    Ok(())
-}
-
-impl Context {
-    pub(crate) fn remembered(&self, key: &Key) -> Arc<tokio::sync::Mutex<Remembered>> {
-        let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(pipelines.entry(key.clone()).or_default())
-    }
-
-    /// An older pipeline of the same name at the same Kafka.
-    fn rival(&self, resource: &StreamPipeline) -> Option<Refusal> {
-        let rival = self.store.find(|other| {
-            other
-                .0
-                .as_ref()
-                .is_ok_and(|other| validate::is_rival(resource, other))
-        })?;
-        Some(Refusal::NameInUse {
-            namespace: rival.namespace().unwrap_or_default(),
-            name: rival.name_any(),
-        })
-    }
-
-    pub(crate) fn resting(&self) -> MutexGuard<'_, HashMap<Key, Instant>> {
-        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Drops what is remembered of pipelines that are gone.
-    pub(crate) fn retain(&self, keep: impl Fn(&Key) -> bool) {
-        self.links.retain(&keep);
-        self.resting().retain(|key, _| keep(key));
-        let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
-        pipelines.retain(|key, _| keep(key));
-        self.secrets
-            .retain(|namespace| pipelines.keys().any(|(other, _)| other == namespace));
     }
 }

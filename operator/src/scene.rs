@@ -6,12 +6,12 @@ use api::Pipeline;
 use scaler::Decision;
 
 use crate::build::{self, COMPLETE, Decisions, Desired, Role};
+use crate::context::Context;
 use crate::dereference::{self, DereferenceError, PodsSeen};
 use crate::index::{DeploymentState, JobState, Live, State};
 use crate::kafka::Seen;
 use crate::kind::Kind;
 use crate::memory::Memory;
-use crate::reconcile::Context;
 use crate::scaling::Workers;
 use crate::stage::Progress;
 use crate::status::{ModelSeen, Obstacle, Workload};

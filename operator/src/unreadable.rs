@@ -9,7 +9,8 @@ use serde_json::json;
 
 use crate::build::OPERATOR;
 use crate::cleanup::FINALIZER;
-use crate::reconcile::{Context, ReconcileError};
+use crate::context::Context;
+use crate::reconcile::ReconcileError;
 use crate::validate::Refusal;
 use crate::write::WriteError;
 

@@ -7,7 +7,7 @@ use kube::{Api, ResourceExt};
 use serde_json::json;
 
 use crate::build::OPERATOR;
-use crate::reconcile::Context;
+use crate::context::Context;
 use crate::status::{Transition, transitions};
 
 /// Why the pipeline's own object could not be written.
