@@ -59,8 +59,8 @@ pub struct PausedSpec {
     /// `true`: nothing is generated; afterwards the generator goes on where it stopped. Default `false`.
     #[serde(default)]
     pub generator: bool,
-    /// `true`: nothing is stored, and the topics fill; afterwards the workers go on where they stopped, as long as
-    /// the topics still have the records. Without a cluster it is ignored. Default `false`.
+    /// `true`: nothing is stored, models do not run, and the topics fill; afterwards the workers go on where they
+    /// stopped, as long as the topics still have the records. Without a cluster it is ignored. Default `false`.
     #[serde(default)]
     pub workers: bool,
 }
