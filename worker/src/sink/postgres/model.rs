@@ -1,10 +1,10 @@
 //! Models that are a query: their table's rows are its answer.
 
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::AssertSqlSafe;
 
-use super::{Connection, PREPARE_LIMIT, Postgres, WRITING, classify};
+use super::{Connection, PREPARE_LIMIT, Postgres, classify};
 use crate::sink::parameters;
-use crate::sink::sql::{quote_ident, quote_list, stable_hash};
+use crate::sink::sql::{quote_ident, quote_list};
 use crate::sink::{MODEL, SinkError};
 
 /// An empty table with the query's columns, for this transaction alone.
@@ -51,7 +51,12 @@ impl Postgres {
         let query =
             parameters::question(sql).map_err(|error| SinkError::refused(context(), error.to_string()))?;
         self.prepare_model(model, sql).await?;
-        let mut connection = self.begin_model(model, context).await?;
+        let lock = [
+            b"streampipeline model".as_slice(),
+            self.schema.as_bytes(),
+            model.as_bytes(),
+        ];
+        let mut connection = self.begin_alone(lock, context).await?;
         let asked = |error| classify::asking(context(), error);
         self.see_tables(&mut connection).await.map_err(asked)?;
         shape(&mut connection, &query).await.map_err(asked)?;
@@ -73,34 +78,17 @@ impl Postgres {
                 .map_err(asked)?;
             format!("CREATE TABLE {table} AS {query}")
         };
-        connection.run(&statement, PREPARE_LIMIT).await.map_err(asked)?;
-        let count = sqlx::query(AssertSqlSafe(format!("SELECT count(*) FROM {table}")));
-        let rows: i64 = Connection::within(PREPARE_LIMIT, count.fetch_one(connection.live()))
+        let statement = sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection.live());
+        let rows = Connection::within(PREPARE_LIMIT, statement)
             .await
-            .and_then(|row| row.try_get(0))
-            .map_err(asked)?;
-        let rows = rows.cast_unsigned();
+            .map_err(asked)?
+            .rows_affected();
         self.record(&mut connection, model, MODEL, rows)
             .await
             .map_err(asked)?;
         self.end_work(&mut connection, context).await?;
         connection.keep();
         Ok(rows)
-    }
-
-    /// Begins a transaction in which no other run of the model is under way.
-    async fn begin_model(&self, model: &str, context: impl Fn() -> String) -> Result<Connection, SinkError> {
-        let parts = [
-            b"streampipeline model".as_slice(),
-            self.schema.as_bytes(),
-            model.as_bytes(),
-        ];
-        let opening = format!(
-            "{}; SELECT pg_advisory_xact_lock({})",
-            Self::opening(WRITING, PREPARE_LIMIT),
-            stable_hash(parts).cast_signed()
-        );
-        self.connections.open(&opening, context).await
     }
 
     /// Tables are found without their schema's name. What is not in the schema may be an extension's function.

@@ -27,11 +27,23 @@ impl Postgres {
 
     /// Begins a transaction that changes tables, alone: `CREATE … IF NOT EXISTS` fails when two do it at once.
     pub(super) async fn begin_prepare(&self, context: impl Fn() -> String) -> Result<Connection, SinkError> {
-        let lock = stable_hash([b"streampipeline prepare".as_slice(), self.schema.as_bytes()]);
+        self.begin_alone(
+            [b"streampipeline prepare".as_slice(), self.schema.as_bytes()],
+            context,
+        )
+        .await
+    }
+
+    /// Begins a transaction that writes, alone among all that are begun with the same `lock`.
+    pub(super) async fn begin_alone<'a>(
+        &self,
+        lock: impl IntoIterator<Item = &'a [u8]>,
+        context: impl Fn() -> String,
+    ) -> Result<Connection, SinkError> {
         let opening = format!(
             "{}; SELECT pg_advisory_xact_lock({})",
             Self::opening(WRITING, PREPARE_LIMIT),
-            lock.cast_signed()
+            stable_hash(lock).cast_signed()
         );
         self.connections.open(&opening, context).await
     }

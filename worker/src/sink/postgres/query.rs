@@ -42,9 +42,7 @@ impl Postgres {
         connection.keep();
         Ok(answer)
     }
-}
 
-impl Postgres {
     /// Asks a question whose answer may be large: `visit` is shown each row, and none is kept.
     pub async fn visit(
         &self,

@@ -51,9 +51,7 @@ impl Sqlite {
         end_asking(connection, context).await?;
         Ok(answer)
     }
-}
 
-impl Sqlite {
     /// Asks a question whose answer may be large: `visit` is shown each row, and none is kept.
     pub async fn visit(
         &self,
