@@ -20,6 +20,7 @@
 mod args;
 mod audit;
 mod check;
+mod chosen;
 mod console;
 mod dead_letters;
 mod error;

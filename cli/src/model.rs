@@ -6,6 +6,7 @@ use runtime::exit::Exit;
 use worker::model::Models;
 
 use crate::args::{PipelineArgs, SinkArgs};
+use crate::chosen::chosen;
 use crate::error::{CliError, print};
 use crate::style::count;
 use crate::target::{KafkaChoice, Overrides, load_existing};
@@ -33,7 +34,7 @@ impl ModelArgs {
         let overrides = Overrides::of_place(&KafkaChoice::None, &self.sink);
         let pipeline = load_existing(&self.pipeline.file, &overrides)?;
         let models = Models::open(&pipeline, &self.pipeline.secrets()).await?;
-        for model in chosen(&models, &self.names)? {
+        for model in chosen("model", models.all(), |model| model.name.as_str(), &self.names)? {
             let rows = models.run(model).await?;
             print(&format!("{}\n", line(model, rows)))?;
         }
@@ -44,26 +45,4 @@ impl ModelArgs {
 /// What is said of a run.
 pub(crate) fn line(model: &Model, rows: u64) -> String {
     format!("model {}: {}", model.name, count(rows, "row", "rows"))
-}
-
-fn chosen<'a>(models: &'a Models, names: &[String]) -> Result<Vec<&'a Model>, CliError> {
-    let known: Vec<&str> = models.all().iter().map(|model| model.name.as_str()).collect();
-    if known.is_empty() {
-        return Err(CliError::Usage(
-            "the manifest has no models; add some to spec.models".to_owned(),
-        ));
-    }
-    if names.is_empty() {
-        return Ok(models.all().iter().collect());
-    }
-    let find = |name: &String| {
-        let missing = || {
-            CliError::Usage(format!(
-                "there is no model {name}; name one of {}",
-                known.join(", ")
-            ))
-        };
-        models.find(name).ok_or_else(missing)
-    };
-    names.iter().map(find).collect()
 }

@@ -4,13 +4,14 @@ mod draw;
 mod line;
 mod span;
 
-use api::{Pipeline, Report};
+use api::Report;
 use clap::Args;
 use jiff::Timestamp;
 use runtime::exit::Exit;
 use worker::sink::{Answer, Sink};
 
 use crate::args::{PipelineArgs, SinkArgs};
+use crate::chosen::chosen;
 use crate::error::{CliError, print};
 use crate::style::Style;
 use crate::target::{KafkaChoice, Overrides, load_existing};
@@ -49,7 +50,7 @@ impl ReportArgs {
     pub(crate) async fn run(self) -> Result<Exit, CliError> {
         let overrides = Overrides::of_place(&KafkaChoice::None, &self.sink);
         let pipeline = load_existing(&self.pipeline.file, &overrides)?;
-        let reports = chosen(&pipeline, &self.names)?;
+        let reports = chosen("report", &pipeline.reports, |report| &report.name, &self.names)?;
         let now = Timestamp::now();
         let span = Span::new(
             self.from.as_deref(),
@@ -98,35 +99,6 @@ async fn ask(sink: &Sink, report: &Report, span: &Span) -> Result<Answer, CliErr
                 runtime::report::lines(&error)
             ))
         })
-}
-
-fn chosen<'a>(pipeline: &'a Pipeline, names: &[String]) -> Result<Vec<&'a Report>, CliError> {
-    if pipeline.reports.is_empty() {
-        return Err(CliError::Usage(
-            "the manifest has no reports; add some to spec.reports".to_owned(),
-        ));
-    }
-    if names.is_empty() {
-        return Ok(pipeline.reports.iter().collect());
-    }
-    let find = |name: &String| {
-        pipeline
-            .reports
-            .iter()
-            .find(|report| report.name == *name)
-            .ok_or_else(|| {
-                let known: Vec<&str> = pipeline
-                    .reports
-                    .iter()
-                    .map(|report| report.name.as_str())
-                    .collect();
-                CliError::Usage(format!(
-                    "there is no report {name}; name one of {}",
-                    known.join(", ")
-                ))
-            })
-    };
-    names.iter().map(find).collect()
 }
 
 fn csv(answer: &Answer) -> Result<String, CliError> {
