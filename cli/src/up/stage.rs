@@ -62,7 +62,7 @@ impl Stage {
     /// Makes everything ready, a line for each step.
     pub(super) async fn set(up: &UpArgs, view: &mut View) -> Result<Self, CliError> {
         let mut pipeline = load(&up.pipeline.file, &up.overrides())?;
-        check(&up.pipeline.file, &pipeline).await?;
+        let plans = check(&up.pipeline.file, &pipeline).await?;
         let secrets = up.pipeline.secrets();
         // The catalogue takes a moment: it is made while the sink is prepared.
         let music = source(&pipeline);
@@ -81,14 +81,11 @@ impl Stage {
         let access = Access::new(&pipeline.kafka, &secrets, CLIENT_ID)?;
         topics(&pipeline, &client, embedded, view).await?;
 
-        let models = if pipeline.models.is_empty() {
-            None
-        } else {
-            Some(Arc::new(Models::open(&pipeline, &secrets).await?))
-        };
+        let sink = Sink::open(&pipeline, Vec::new(), &secrets).await?;
+        let models = Models::new(&pipeline, &plans, sink.clone());
         let mut stage = Self {
-            models,
-            sink: Sink::open(&pipeline, Vec::new(), &secrets).await?,
+            models: (!pipeline.models.is_empty()).then(|| Arc::new(models)),
+            sink,
             pipeline: Arc::new(pipeline),
             secrets,
             client,

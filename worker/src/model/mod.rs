@@ -13,7 +13,7 @@ use runtime::secrets::Secrets;
 
 use crate::run::{Wanted, WorkerError, plan};
 use crate::sink::{Sink, SinkError, TableDefinition};
-use crate::sql::PlanError;
+use crate::sql::{PlanError, Plans};
 
 /// What is wrong with the models, as far as it can be told without the sink.
 pub(crate) fn check(pipeline: &Pipeline, tables: &[TableDefinition]) -> Vec<PlanError> {
@@ -84,12 +84,18 @@ impl Models {
     /// SQL that is refused, or a secret that is missing.
     pub async fn open(pipeline: &Pipeline, secrets: &Secrets) -> Result<Self, WorkerError> {
         let plans = plan(pipeline, Wanted::Columns).await?;
-        let tables = plans.definitions().to_vec();
-        Ok(Self {
+        let sink = Sink::open(pipeline, plans.definitions().to_vec(), secrets).await?;
+        Ok(Self::new(pipeline, &plans, sink))
+    }
+
+    /// The models of a pipeline that is planned, in a sink that is open.
+    #[must_use]
+    pub fn new(pipeline: &Pipeline, plans: &Plans, sink: Sink) -> Self {
+        Self {
             all: pipeline.models.clone(),
-            sink: Sink::open(pipeline, tables.clone(), secrets).await?,
-            tables,
-        })
+            tables: plans.definitions().to_vec(),
+            sink,
+        }
     }
 
     /// In the manifest's order: a model may read the tables of those before it.
