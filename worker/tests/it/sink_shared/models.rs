@@ -10,7 +10,7 @@ const TOTALS: &str = "SELECT id, sum(amount) AS total FROM plays GROUP BY id; --
 fn query(name: &str, sql: &str) -> Model {
     Model {
         name: TableName::new(name).unwrap(),
-        schedule: "* * * * *".to_owned(),
+        schedule: api::Schedule::parse("* * * * *").unwrap(),
         kind: ModelKind::Sql(sql.to_owned()),
     }
 }
