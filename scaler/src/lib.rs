@@ -30,6 +30,7 @@ mod observation;
 mod observe;
 mod platform;
 mod policy;
+mod proposal;
 mod readings;
 mod recent;
 pub mod render;
@@ -38,7 +39,6 @@ pub mod simulator;
 mod sink;
 pub mod trace;
 pub mod useful;
-mod verdict;
 
 pub use decide::decide;
 pub use decision::{Bound, Decision, Reason, Terms};

@@ -11,17 +11,17 @@ const SETTLE: f64 = 15.0;
 
 /// What is to be done, before bounds.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Verdict {
+pub(crate) struct Proposal {
     pub(crate) replicas: u32,
     /// The load is more than any number of workers can do in time.
     pub(crate) overloaded: bool,
     pub(crate) reason: Reason,
     pub(crate) bound: Option<Bound>,
-    /// Seconds until another verdict is possible with the same load.
+    /// Seconds until another proposal is possible with the same load.
     pub(crate) wait: f64,
 }
 
-/// What a verdict is about.
+/// What a proposal is about.
 pub(crate) struct Situation<'a> {
     pub(crate) current: u32,
     pub(crate) partitions: u32,
@@ -35,7 +35,7 @@ pub(crate) struct Situation<'a> {
     pub(crate) history: &'a History,
 }
 
-impl Verdict {
+impl Proposal {
     pub(crate) fn to(replicas: u32, reason: Reason) -> Self {
         Self {
             replicas,
@@ -62,7 +62,7 @@ impl Verdict {
     }
 }
 
-pub(crate) fn judge(situation: &Situation<'_>) -> Verdict {
+pub(crate) fn propose(situation: &Situation<'_>) -> Proposal {
     let Situation {
         current,
         demand,
@@ -71,25 +71,25 @@ pub(crate) fn judge(situation: &Situation<'_>) -> Verdict {
     } = *situation;
     if current == 0 {
         return if demand.sized > 0 {
-            Verdict::to(demand.sized, Reason::Wake)
+            Proposal::to(demand.sized, Reason::Wake)
         } else {
-            Verdict::hold(0, Reason::Idle)
+            Proposal::hold(0, Reason::Idle)
         };
     }
-    let verdict = if situation.nothing_moves && history.settled().is_some() {
-        Verdict::hold(current, Reason::NoProgress)
+    let proposal = if situation.nothing_moves && history.settled().is_some() {
+        Proposal::hold(current, Reason::NoProgress)
     } else if demand.least > current {
         up(situation)
     } else {
         down(situation)
     };
-    Verdict {
+    Proposal {
         overloaded: demand.overloaded,
-        ..limited_by_sink(verdict, situation)
+        ..limited_by_sink(proposal, situation)
     }
 }
 
-fn up(situation: &Situation<'_>) -> Verdict {
+fn up(situation: &Situation<'_>) -> Proposal {
     let Situation {
         current,
         demand,
@@ -99,17 +99,17 @@ fn up(situation: &Situation<'_>) -> Verdict {
     let for_arrivals = demand.least_for_arrivals > current;
     if !for_arrivals {
         let Some(settled) = history.settled() else {
-            return Verdict::hold(current, Reason::WaitingForWorkers).wait(history.start_seconds());
+            return Proposal::hold(current, Reason::WaitingForWorkers).wait(history.start_seconds());
         };
         let settling = history.pause_seconds() + SETTLE - settled;
         if settling > 0.0 && history.clock > 0.0 && history.has_changed() {
-            return Verdict::hold(current, Reason::Settling).wait(settling);
+            return Proposal::hold(current, Reason::Settling).wait(settling);
         }
         if history.arrival.in_doubt() {
-            return Verdict::hold(current, Reason::Measuring);
+            return Proposal::hold(current, Reason::Measuring);
         }
         if !worth_a_rebalance(situation) {
-            return Verdict::hold(current, Reason::Backlog).bound(Bound::RebalanceCost);
+            return Proposal::hold(current, Reason::Backlog).bound(Bound::RebalanceCost);
         }
     }
     let reason = if for_arrivals {
@@ -122,7 +122,7 @@ fn up(situation: &Situation<'_>) -> Verdict {
     let waits = history.capacity.sink_wait().unwrap_or(0.0) >= SUSPECT;
     let beyond = history.sink.met_with().is_some_and(|met| current > met);
     if (waits || beyond) && history.sink.judging() {
-        return Verdict::hold(current, reason).bound(Bound::SinkProbe);
+        return Proposal::hold(current, reason).bound(Bound::SinkProbe);
     }
     // Beyond where the sink was met once, too, one step at a time.
     let known = history
@@ -135,9 +135,9 @@ fn up(situation: &Situation<'_>) -> Verdict {
     };
     match next {
         Some(next) if (waits || known.is_some()) && next < demand.sized => {
-            Verdict::to(next, reason).bound(Bound::SinkProbe)
+            Proposal::to(next, reason).bound(Bound::SinkProbe)
         }
-        _ => Verdict::to(demand.sized, reason),
+        _ => Proposal::to(demand.sized, reason),
     }
 }
 
@@ -166,7 +166,7 @@ fn worth_a_rebalance(situation: &Situation<'_>) -> bool {
     with_more < drain(demand.excess, demand.capacity)
 }
 
-fn down(situation: &Situation<'_>) -> Verdict {
+fn down(situation: &Situation<'_>) -> Proposal {
     let Situation {
         current,
         demand,
@@ -175,34 +175,34 @@ fn down(situation: &Situation<'_>) -> Verdict {
         ..
     } = *situation;
     if !demand.hot.is_empty() && demand.enough >= current {
-        return Verdict::hold(current, Reason::HotPartition).bound(Bound::HotPartition);
+        return Proposal::hold(current, Reason::HotPartition).bound(Bound::HotPartition);
     }
     if history.settled().is_none() {
-        return Verdict::hold(current, Reason::WaitingForWorkers).wait(history.start_seconds());
+        return Proposal::hold(current, Reason::WaitingForWorkers).wait(history.start_seconds());
     }
     // What was needed early in that time need not be needed again: one step instead of several.
     let most = history.recent.most(history.clock - patience / 4.0);
     let wait = history.recent.until_fewer(current, history.clock, patience);
     if demand.overloaded {
-        Verdict::hold(current, Reason::Backlog)
+        Proposal::hold(current, Reason::Backlog)
     } else if demand.enough >= current {
-        Verdict::hold(current, Reason::Steady)
+        Proposal::hold(current, Reason::Steady)
     } else if wait > 0.0 || situation.late || most >= current {
-        Verdict::hold(current, Reason::SurplusObserved).wait(wait)
+        Proposal::hold(current, Reason::SurplusObserved).wait(wait)
     } else {
-        Verdict::to(most, if most == 0 { Reason::Idle } else { Reason::Surplus })
+        Proposal::to(most, if most == 0 { Reason::Idle } else { Reason::Surplus })
     }
 }
 
-fn limited_by_sink(verdict: Verdict, situation: &Situation<'_>) -> Verdict {
+fn limited_by_sink(proposal: Proposal, situation: &Situation<'_>) -> Proposal {
     match situation.history.sink.ceiling() {
-        Some(ceiling) if verdict.replicas > ceiling.workers => Verdict {
+        Some(ceiling) if proposal.replicas > ceiling.workers => Proposal {
             replicas: ceiling.workers.min(situation.current),
             reason: Reason::SinkSaturated,
             bound: Some(Bound::Sink),
-            ..verdict
+            ..proposal
         },
-        _ => verdict,
+        _ => proposal,
     }
 }
 
@@ -212,7 +212,7 @@ mod tests {
     use crate::observation::Handover;
 
     /// 4 workers of 2,500 and a backlog that they drain in `drains` seconds; more would drain it at once.
-    fn judged(drains: f64, pause: f64) -> Verdict {
+    fn proposed(drains: f64, pause: f64) -> Proposal {
         let mut history = History::default();
         history.workers(1, 1);
         history.workers(4, 4);
@@ -236,7 +236,7 @@ mod tests {
             hot: Vec::new(),
             stalled: Vec::new(),
         };
-        judge(&Situation {
+        propose(&Situation {
             current: 4,
             partitions: 24,
             demand: &demand,
@@ -257,10 +257,10 @@ mod tests {
             (150.0, 100.0, 4),
             (300.0, 100.0, 24),
         ] {
-            let verdict = judged(drains, pause);
-            assert_eq!(verdict.replicas, replicas, "{drains} s, pause {pause} s");
+            let proposal = proposed(drains, pause);
+            assert_eq!(proposal.replicas, replicas, "{drains} s, pause {pause} s");
             let bound = (replicas == 4).then_some(Bound::RebalanceCost);
-            assert_eq!((verdict.reason, verdict.bound), (Reason::Backlog, bound));
+            assert_eq!((proposal.reason, proposal.bound), (Reason::Backlog, bound));
         }
     }
 }

@@ -12,7 +12,7 @@ use worker::state::{Gap, PartitionState};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Evidence {
     /// Every partition that is stored or there.
-    pub(crate) looks: Vec<Look>,
+    pub(crate) partitions: Vec<ObservedPartition>,
     /// What the generator says.
     pub(crate) produced: Produced,
     /// Why Kafka could not be asked, if it could not.
@@ -21,7 +21,7 @@ pub(crate) struct Evidence {
 
 /// What is known of a partition.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Look {
+pub(crate) struct ObservedPartition {
     /// Which.
     pub(crate) partition: Partition,
     /// What is stored with its position; `None` if nothing was ever stored.
@@ -58,11 +58,11 @@ pub(crate) enum Produced {
     },
 }
 
-/// The judgement on a whole pipeline.
+/// What an audit found of a whole pipeline.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Verdict {
+pub(crate) struct AuditResult {
     /// By partition.
-    pub(crate) partitions: Vec<PartitionVerdict>,
+    pub(crate) partitions: Vec<PartitionResult>,
     /// Records that the generator has produced; `None` where that is not known.
     pub(crate) produced: Option<u64>,
     /// Records that were produced, and are neither stored nor there, without their numbers being known.
@@ -73,9 +73,9 @@ pub(crate) struct Verdict {
     pub(crate) kafka_problem: Option<String>,
 }
 
-/// The judgement on a partition.
+/// What it found of a partition.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct PartitionVerdict {
+pub(crate) struct PartitionResult {
     /// Which.
     pub(crate) partition: Partition,
     /// Records stored.
@@ -89,7 +89,7 @@ pub(crate) struct PartitionVerdict {
     /// Records that came after a later one: neither missing nor doubled.
     pub(crate) reordered: u64,
     /// Exact ranges, by run and shard.
-    pub(crate) findings: Vec<Finding>,
+    pub(crate) deviations: Vec<Deviation>,
     /// Offsets that were gone before they could be read.
     pub(crate) gaps: Vec<Gap>,
     /// Gaps before those.
@@ -98,27 +98,27 @@ pub(crate) struct PartitionVerdict {
 
 /// Records of one run and shard that are not there exactly once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Finding {
+pub(crate) struct Deviation {
     /// The generator's run.
     pub(crate) run: RunId,
     /// Its shard.
     pub(crate) shard: u16,
     /// What is wrong.
-    pub(crate) fault: Fault,
+    pub(crate) kind: DeviationKind,
     /// Which numbers.
     pub(crate) ranges: Ranges,
 }
 
 /// What is wrong with records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum DeviationKind {
     /// Neither stored nor in the topic.
     Missing,
     /// Stored more than once.
     Doubled,
 }
 
-impl Verdict {
+impl AuditResult {
     pub(crate) fn stored(&self) -> u64 {
         self.partitions.iter().map(|partition| partition.stored).sum()
     }
@@ -140,14 +140,14 @@ impl Verdict {
             + self
                 .partitions
                 .iter()
-                .map(|partition| partition.count(Fault::Missing))
+                .map(|partition| partition.count(DeviationKind::Missing))
                 .sum::<u64>()
     }
 
     pub(crate) fn doubled(&self) -> u64 {
         self.partitions
             .iter()
-            .map(|partition| partition.count(Fault::Doubled))
+            .map(|partition| partition.count(DeviationKind::Doubled))
             .sum()
     }
 
@@ -158,47 +158,47 @@ impl Verdict {
             .sum()
     }
 
-    /// Nothing is missing, doubled or was unreadable. What is not read yet is no fault.
+    /// Nothing is missing, doubled or was unreadable. What is not read yet is no kind.
     pub(crate) fn is_clean(&self) -> bool {
         self.missing() == 0 && self.doubled() == 0 && self.gaps() == 0
     }
 }
 
-impl PartitionVerdict {
-    pub(crate) fn count(&self, fault: Fault) -> u64 {
-        self.findings
+impl PartitionResult {
+    pub(crate) fn count(&self, kind: DeviationKind) -> u64 {
+        self.deviations
             .iter()
-            .filter(|finding| finding.fault == fault)
-            .map(|finding| finding.ranges.count())
+            .filter(|deviation| deviation.kind == kind)
+            .map(|deviation| deviation.ranges.count())
             .sum()
     }
 }
 
 /// Judges the evidence.
-pub(crate) fn judge(evidence: Evidence) -> Verdict {
+pub(crate) fn evaluate(evidence: Evidence) -> AuditResult {
     let Evidence {
-        looks,
+        partitions,
         produced,
         kafka_problem,
     } = evidence;
-    let total = total(&looks, &produced);
+    let total = total(&partitions, &produced);
     let vanished = match produced {
-        Produced::Total(produced) => produced.saturating_sub(accounted(&looks)),
+        Produced::Total(produced) => produced.saturating_sub(accounted(&partitions)),
         _ => 0,
     };
     let mut rows = BTreeMap::new();
-    for (table, written) in looks
+    for (table, written) in partitions
         .iter()
         .filter_map(|look| look.state.as_ref())
         .flat_map(|state| &state.rows)
     {
         *rows.entry(table.clone()).or_default() += written;
     }
-    let partitions = looks
+    let partitions = partitions
         .into_iter()
-        .map(|look| judge_partition(look, &produced))
+        .map(|look| evaluate_partition(look, &produced))
         .collect();
-    Verdict {
+    AuditResult {
         partitions,
         produced: total,
         vanished,
@@ -208,19 +208,19 @@ pub(crate) fn judge(evidence: Evidence) -> Verdict {
 }
 
 /// Numbered records that are stored or known to be missing, or are still in the topics.
-fn accounted(looks: &[Look]) -> u64 {
-    let of = |look: &Look| {
+fn accounted(partitions: &[ObservedPartition]) -> u64 {
+    let of = |look: &ObservedPartition| {
         let state = look.state.as_ref().map_or(0, |state| {
             let totals = state.audit.totals();
             totals.seen + totals.missing
         });
         state + look.tail.as_ref().map_or(0, |tail| tail.records)
     };
-    looks.iter().map(of).sum()
+    partitions.iter().map(of).sum()
 }
 
 /// The current run's checkpoints, and of earlier runs what was seen of them.
-fn total(looks: &[Look], produced: &Produced) -> Option<u64> {
+fn total(partitions: &[ObservedPartition], produced: &Produced) -> Option<u64> {
     let Produced::Checkpoints { topic, shards } = produced else {
         return match produced {
             Produced::Total(total) => Some(*total),
@@ -233,7 +233,7 @@ fn total(looks: &[Look], produced: &Produced) -> Option<u64> {
             .iter()
             .any(|(known, checkpoint)| *known == shard && checkpoint.run == run.0)
     };
-    let states = looks
+    let states = partitions
         .iter()
         .filter(|look| *look.partition.topic == **topic)
         .filter_map(|look| look.state.as_ref());
@@ -246,22 +246,25 @@ fn total(looks: &[Look], produced: &Produced) -> Option<u64> {
     Some(current + earlier)
 }
 
-fn judge_partition(look: Look, produced: &Produced) -> PartitionVerdict {
-    let Look {
+fn evaluate_partition(look: ObservedPartition, produced: &Produced) -> PartitionResult {
+    let ObservedPartition {
         partition,
         state,
         tail,
     } = look;
     let stored = state.clone().unwrap_or_default();
-    let mut findings = Vec::new();
+    let mut deviations = Vec::new();
     for (run, shards) in &stored.audit.runs {
         for (shard, audit) in shards {
-            for (fault, ranges) in [(Fault::Missing, &audit.missing), (Fault::Doubled, &audit.doubled)] {
+            for (kind, ranges) in [
+                (DeviationKind::Missing, &audit.missing),
+                (DeviationKind::Doubled, &audit.doubled),
+            ] {
                 if !ranges.is_empty() {
-                    findings.push(Finding {
+                    deviations.push(Deviation {
                         run: *run,
                         shard: *shard,
-                        fault,
+                        kind,
                         ranges: ranges.clone(),
                     });
                 }
@@ -291,18 +294,18 @@ fn judge_partition(look: Look, produced: &Produced) -> PartitionVerdict {
             let unread = tail.numbers.get(&(run, *shard)).copied();
             let lost = lost(next, count.copied().unwrap_or(0), unread);
             if !lost.is_empty() {
-                add(&mut findings, run, *shard, lost);
+                add(&mut deviations, run, *shard, lost);
             }
         }
     }
-    PartitionVerdict {
+    PartitionResult {
         partition,
         stored: stored.records - stored.dead_letters.min(stored.records),
         dead_letters: stored.dead_letters,
         unread: tail.as_ref().map(|tail| tail.records),
         unread_at_most: tail.is_some_and(|tail| !tail.read),
         reordered: stored.audit.totals().reordered,
-        findings,
+        deviations,
         gaps: stored.gaps,
         older_gaps: stored.older_gaps,
     }
@@ -317,16 +320,16 @@ fn lost(next: u64, produced: u64, unread: Option<(u64, u64)>) -> Vec<(u64, u64)>
     ranges.into_iter().filter(|(from, to)| from < to).collect()
 }
 
-fn add(findings: &mut Vec<Finding>, run: RunId, shard: u16, lost: Vec<(u64, u64)>) {
-    let known = |finding: &&mut Finding| {
-        finding.run == run && finding.shard == shard && finding.fault == Fault::Missing
+fn add(deviations: &mut Vec<Deviation>, run: RunId, shard: u16, lost: Vec<(u64, u64)>) {
+    let known = |deviation: &&mut Deviation| {
+        deviation.run == run && deviation.shard == shard && deviation.kind == DeviationKind::Missing
     };
-    match findings.iter_mut().find(known) {
-        Some(finding) => finding.ranges.ranges.extend(lost),
-        None => findings.push(Finding {
+    match deviations.iter_mut().find(known) {
+        Some(deviation) => deviation.ranges.ranges.extend(lost),
+        None => deviations.push(Deviation {
             run,
             shard,
-            fault: Fault::Missing,
+            kind: DeviationKind::Missing,
             ranges: Ranges {
                 ranges: lost,
                 more: 0,

@@ -34,8 +34,8 @@ fn stored(numbers: &[(u16, u64)]) -> PartitionState {
     state
 }
 
-fn look(number: i32, state: PartitionState, tail: impl Into<Option<Tail>>) -> Look {
-    Look {
+fn look(number: i32, state: PartitionState, tail: impl Into<Option<Tail>>) -> ObservedPartition {
+    ObservedPartition {
         partition: partition(number),
         state: Some(state),
         tail: tail.into(),
@@ -76,43 +76,43 @@ fn checkpoints(shards: &[(u16, [u64; 2])]) -> Produced {
     }
 }
 
-fn verdict(looks: Vec<Look>, produced: Produced) -> Verdict {
-    judge(Evidence {
-        looks,
+fn result(partitions: Vec<ObservedPartition>, produced: Produced) -> AuditResult {
+    evaluate(Evidence {
+        partitions,
         produced,
         kafka_problem: None,
     })
 }
 
-/// Partition, shard, fault, ranges.
-type Found = (i32, u16, Fault, Vec<(u64, u64)>);
+/// Partition, shard, kind, ranges.
+type Found = (i32, u16, DeviationKind, Vec<(u64, u64)>);
 
 /// Everything that is wrong.
-fn findings(verdict: &Verdict) -> Vec<Found> {
-    let partitions = verdict.partitions.iter();
+fn deviations(result: &AuditResult) -> Vec<Found> {
+    let partitions = result.partitions.iter();
     partitions
-        .flat_map(|judged| {
-            let number = judged.partition.number;
-            judged
-                .findings
+        .flat_map(|partition| {
+            let number = partition.partition.number;
+            partition
+                .deviations
                 .iter()
-                .map(move |found| (number, found.shard, found.fault, found.ranges.ranges.clone()))
+                .map(move |found| (number, found.shard, found.kind, found.ranges.ranges.clone()))
         })
         .collect()
 }
 
 #[test]
 fn a_pipeline_that_has_read_everything_is_clean() {
-    let verdict = verdict(
+    let result = result(
         vec![
             look(0, stored(&[(3, 0), (3, 1)]), nothing_unread()),
             look(1, stored(&[(3, 0)]), nothing_unread()),
         ],
         checkpoints(&[(3, [2, 1])]),
     );
-    assert!(verdict.is_clean());
+    assert!(result.is_clean());
     assert_eq!(
-        (verdict.produced, verdict.stored(), verdict.unread()),
+        (result.produced, result.stored(), result.unread()),
         (Some(3), 3, Some(0))
     );
 }
@@ -124,19 +124,19 @@ fn removed_and_repeated_records_are_named_by_run_shard_and_number() {
         .chain([7, 7, 8])
         .map(|number| (5, number))
         .collect();
-    let verdict = verdict(
+    let result = result(
         vec![look(1, stored(&numbers), nothing_unread())],
         checkpoints(&[(5, [0, 200])]),
     );
     assert_eq!(
-        findings(&verdict),
+        deviations(&result),
         [
-            (1, 5, Fault::Missing, vec![(120, 125)]),
-            (1, 5, Fault::Doubled, vec![(7, 9)])
+            (1, 5, DeviationKind::Missing, vec![(120, 125)]),
+            (1, 5, DeviationKind::Doubled, vec![(7, 9)])
         ]
     );
-    assert_eq!((verdict.missing(), verdict.doubled()), (5, 3));
-    assert!(!verdict.is_clean());
+    assert_eq!((result.missing(), result.doubled()), (5, 3));
+    assert!(!result.is_clean());
 }
 
 /// The last records of a shard leave no gap behind when they vanish: only the checkpoint knows of them.
@@ -162,10 +162,10 @@ fn a_tail_that_is_neither_stored_nor_in_the_topic_is_missing() {
         ),
         (None, vec![]),
     ] {
-        let verdict = verdict(vec![look(0, state(), tail.clone())], checkpoints(&[(0, [10, 0])]));
-        let found: Vec<(u64, u64)> = findings(&verdict)
+        let result = result(vec![look(0, state(), tail.clone())], checkpoints(&[(0, [10, 0])]));
+        let found: Vec<(u64, u64)> = deviations(&result)
             .into_iter()
-            .flat_map(|finding| finding.3)
+            .flat_map(|deviation| deviation.3)
             .collect();
         assert_eq!(found, expected, "{tail:?}");
     }
@@ -173,14 +173,14 @@ fn a_tail_that_is_neither_stored_nor_in_the_topic_is_missing() {
 
 #[test]
 fn a_partition_that_was_never_stored_misses_what_is_not_in_the_topic() {
-    let never = |tail| Look {
+    let never = |tail| ObservedPartition {
         partition: partition(1),
         state: None,
         tail: Some(tail),
     };
-    let lost = verdict(vec![never(nothing_unread())], checkpoints(&[(0, [0, 4])]));
-    assert_eq!(findings(&lost), [(1, 0, Fault::Missing, vec![(0, 4)])]);
-    assert!(verdict(vec![never(unread(0, 0, 4))], checkpoints(&[(0, [0, 4])])).is_clean());
+    let lost = result(vec![never(nothing_unread())], checkpoints(&[(0, [0, 4])]));
+    assert_eq!(deviations(&lost), [(1, 0, DeviationKind::Missing, vec![(0, 4)])]);
+    assert!(result(vec![never(unread(0, 0, 4))], checkpoints(&[(0, [0, 4])])).is_clean());
 }
 
 /// Numbers before the first that was seen were never this pipeline's to store.
@@ -191,7 +191,7 @@ fn a_partition_that_is_joined_late_misses_nothing_before() {
         ..PartitionState::default()
     };
     assert!(
-        verdict(
+        result(
             vec![look(0, joined, nothing_unread())],
             checkpoints(&[(0, [50, 0])])
         )
@@ -201,9 +201,9 @@ fn a_partition_that_is_joined_late_misses_nothing_before() {
 
 #[test]
 fn a_total_tells_that_records_vanished() {
-    let looks = || vec![look(0, stored(&[(0, 0), (0, 1)]), unread(0, 2, 5))];
-    assert!(verdict(looks(), Produced::Total(5)).is_clean());
-    let short = verdict(looks(), Produced::Total(9));
+    let partitions = || vec![look(0, stored(&[(0, 0), (0, 1)]), unread(0, 2, 5))];
+    assert!(result(partitions(), Produced::Total(5)).is_clean());
+    let short = result(partitions(), Produced::Total(9));
     assert_eq!((short.missing(), short.vanished, short.is_clean()), (4, 4, false));
 }
 
@@ -218,7 +218,7 @@ fn gaps_are_faults_and_records_of_earlier_runs_count_as_produced() {
         },
         true,
     );
-    let clean = verdict(
+    let clean = result(
         vec![look(0, state.clone(), nothing_unread())],
         checkpoints(&[(0, [2, 0])]),
     );
@@ -228,5 +228,5 @@ fn gaps_are_faults_and_records_of_earlier_runs_count_as_produced() {
         to: Some(70),
         reason: GapReason::Retention,
     });
-    assert!(!verdict(vec![look(0, state, nothing_unread())], Produced::Unknown).is_clean());
+    assert!(!result(vec![look(0, state, nothing_unread())], Produced::Unknown).is_clean());
 }

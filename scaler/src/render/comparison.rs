@@ -4,7 +4,7 @@ use crate::backtest::{Outcome, TraceReport};
 
 /// How the product compares with a baseline on a trace.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Verdict {
+pub enum Comparison {
     /// No more lag-seconds and no more replica-hours, and fewer of one of them.
     Better {
         /// The settings with which that is so; the first contender's if it is so with those.
@@ -23,19 +23,19 @@ pub enum Verdict {
 
 /// Compares the product's contenders with `baseline`; `None` if the report has none of them.
 #[must_use]
-pub fn verdict(report: &TraceReport, baseline: &Outcome) -> Option<Verdict> {
+pub fn compare(report: &TraceReport, baseline: &Outcome) -> Option<Comparison> {
     let ours = || report.results.iter().filter(|outcome| outcome.ours);
     let first = ours().next()?;
     if let Some(better) = ours().find(|outcome| dominates(outcome, baseline)) {
-        return Some(Verdict::Better {
+        return Some(Comparison::Better {
             with: better.name.clone(),
         });
     }
     if ours().all(|outcome| dominates(baseline, outcome)) {
-        return Some(Verdict::Worse);
+        return Some(Comparison::Worse);
     }
     let change = |ours: f64, theirs: f64| 100.0 * (ours / theirs - 1.0);
-    Some(Verdict::Trade {
+    Some(Comparison::Trade {
         lag: change(first.score.lag_seconds, baseline.score.lag_seconds),
         cost: change(first.score.replica_hours, baseline.score.replica_hours),
     })
