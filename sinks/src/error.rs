@@ -64,7 +64,8 @@ impl SinkError {
     }
 
     /// A person must mend it.
-    pub(crate) fn refused(context: impl Into<String>, problem: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn refused(context: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::new(SinkErrorKind::Refused, context, problem)
     }
 

@@ -4,6 +4,7 @@
 pub(crate) mod parameters;
 
 /// `name` as a delimited identifier, in `PostgreSQL` and `SQLite` alike.
+#[must_use]
 pub fn quote_ident(name: &str) -> String {
     // Neither database can have a NUL in a name; dropping it keeps the text from being cut short there.
     format!("\"{}\"", name.replace('\0', "").replace('"', "\"\""))
