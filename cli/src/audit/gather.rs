@@ -8,7 +8,7 @@ use api::{Partition, Pipeline, StartFrom};
 use kafka::checkpoint::Checkpoint;
 use kafka::lag::{LagError, LagReader, PartitionLag};
 use rdkafka::ClientConfig;
-use worker::sink::Sink;
+use sinks::Sink;
 use worker::state::PartitionState;
 
 use super::evaluate::{AuditResult, Evidence, ObservedPartition, Produced, Tail, evaluate};

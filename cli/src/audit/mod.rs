@@ -12,7 +12,7 @@ use kafka::broker::Access;
 use kafka::client::client_config;
 use kafka::lag::{Isolation, LagReader};
 use runtime::exit::Exit;
-use worker::sink::Sink;
+use sinks::Sink;
 
 use crate::args::{PipelineArgs, PlaceArgs};
 use crate::error::{CliError, print};

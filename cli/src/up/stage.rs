@@ -14,11 +14,11 @@ use kafka::lag::{Isolation, LagReader};
 use rdkafka::ClientConfig;
 use runtime::exit::Exit;
 use runtime::secrets::Secrets;
+use sinks::Sink;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use worker::model::Models;
 use worker::prepare::prepare;
-use worker::sink::Sink;
 
 use super::UpArgs;
 use super::broker::Broker;
