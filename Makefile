@@ -59,8 +59,13 @@ generate: ## Write what is generated from code: the custom resource definition, 
 	done
 	charts/check --write
 
-bench: ## Measure speed next to named baselines (BENCH="python spark" for those, BENCH=operator for a part); docs/benchmarks.md has the table
-	$(CARGO) build --locked --release --package worker --package generator
-	$(CARGO) build --locked --release --package operator
-	$(CARGO) build --locked --release --package bench
-	target/release/bench $(BENCH)
+# The programs of the image, and what drives them.
+RELEASE = --package operator --package worker --package generator --package cli --package bench
+
+bench: ## Measure speed next to named baselines, or next to a revision (AGAINST=main), or parts of it (BENCH="worker spark"): docs/benchmarks.md
+	$(CARGO) build --locked --release $(RELEASE)
+ifdef AGAINST
+	programs=$$(bench/build-revision $(AGAINST) $(RELEASE)) && $(TARGET)/release/bench $(BENCH) --against "$$programs"
+else
+	$(TARGET)/release/bench $(BENCH)
+endif

@@ -48,7 +48,10 @@ pub(super) async fn compare(servers: &Servers, pair: &Pair) -> Result<Vec<Compar
         &Pipeline::new(TOPIC, Table::Append),
         EVENTS,
     )?;
-    let fewer = Pipeline::new(FEWER_TOPIC, Table::Append);
+    let fewer = Pipeline {
+        topic: FEWER_TOPIC,
+        ..Pipeline::new("against-sqlite", Table::Append)
+    };
     preload(servers, &pair.before, &fewer, FEWER_EVENTS)?;
     let file = servers.folder().join("against.db");
     let into = |sink, table| Pipeline {
