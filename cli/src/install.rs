@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use clap::Args;
-use operator::access::connect;
-use operator::install::{self, Applied, Installation, Outcome, USUAL_NAMESPACE};
+use operator::installation::access::connect;
+use operator::installation::install::{self, Applied, Installation, Outcome, USUAL_NAMESPACE};
 use runtime::exit::Exit;
 
 use crate::error::{CliError, one_line, print};

@@ -16,14 +16,14 @@ use runtime::telemetry::{LogFormat, TelemetryError};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::build::Defaults;
-use crate::check::{CheckConfig, check};
 use crate::controller::{self, Settings};
-use crate::definition::{self, DefinitionError};
+use crate::installation::check::{CheckConfig, check};
+use crate::installation::definition::{self, DefinitionError};
+use crate::installation::rbac::{self, RuleScope};
 use crate::kafka::{Brokers, LinksConfig};
 use crate::leader::{LeaderConfig, LeaderError, lead};
 use crate::metrics::Metrics;
-use crate::rbac::{self, RuleScope};
+use crate::objects::Defaults;
 
 /// Makes a Kubernetes cluster run what `StreamPipeline`s say.
 #[derive(Debug, Parser)]

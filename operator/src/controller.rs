@@ -16,16 +16,16 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::build::Defaults;
-use crate::context::{Context, Key};
-use crate::dereference::SecretCache;
-use crate::events::Events;
-use crate::index::Index;
 use crate::kafka::{Kafka, Links, LinksConfig};
 use crate::metrics::Metrics;
+use crate::objects::Defaults;
+use crate::reconcile::context::{Context, Key};
+use crate::reconcile::dereference::SecretCache;
+use crate::reconcile::events::Events;
+use crate::reconcile::unreadable;
 use crate::reconcile::{ReconcileError, reconcile};
-use crate::unreadable;
-use crate::watches::{self, Guarded, Ready, Scope};
+use crate::watch::index::Index;
+use crate::watch::{self, Guarded, Ready, Scope};
 
 /// What a controller is started with.
 pub struct Settings {
@@ -90,7 +90,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) {
     let (news, looked) = mpsc::channel::<Key>(1024);
     let index = Arc::new(Index::default());
     let ready = Arc::new(Ready::default());
-    let (store, pipelines) = watches::pipelines(&scope);
+    let (store, pipelines) = watch::pipelines(&scope);
     let context = Arc::new(Context {
         store: store.clone(),
         events: Events::new(client.clone(), instance),
@@ -115,9 +115,9 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) {
     };
     let requests = stream::select_all([
         pipelines,
-        watches::owned(&scope, &index, &ready),
-        watches::secrets(&scope, &index, &ready, &store),
-        watches::pod_monitors(scope.clone(), &index, &ready, known),
+        watch::owned(&scope, &index, &ready),
+        watch::secrets(&scope, &index, &ready, &store),
+        watch::pod_monitors(scope.clone(), &index, &ready, known),
         looked_at(looked, &context),
     ]);
     let in_order = requests.take_until(shutdown.clone().cancelled_owned());
@@ -170,7 +170,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) {
 struct WatchBroke(#[source] kube::runtime::watcher::Error);
 
 /// News from Kafka; not those about pipelines that wait before they are tried again.
-fn looked_at(news: mpsc::Receiver<Key>, context: &Arc<Context>) -> watches::Requests {
+fn looked_at(news: mpsc::Receiver<Key>, context: &Arc<Context>) -> watch::Requests {
     let context = Arc::clone(context);
     stream::unfold((news, context), |(mut news, context)| async {
         loop {

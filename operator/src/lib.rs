@@ -20,38 +20,20 @@
     )
 )]
 
-pub mod access;
-pub mod apply;
 pub mod args;
-pub mod build;
-pub mod check;
-pub mod cleanup;
-pub mod context;
 pub mod controller;
-pub mod definition;
-mod deletion_cost;
-pub mod dereference;
-pub mod events;
-pub mod index;
-pub mod install;
+pub mod installation;
 pub mod kafka;
 pub mod kind;
 pub mod leader;
-pub mod memory;
 pub mod metrics;
+pub mod objects;
 pub mod plan;
 pub mod pods;
-pub mod rbac;
 pub mod reconcile;
 pub mod scaling;
-mod scene;
-pub mod stage;
 pub mod status;
-mod steps;
 #[cfg(test)]
 mod testing;
-mod unreadable;
 pub mod validate;
-mod watches;
-pub mod workers;
-mod write;
+pub mod watch;

@@ -3,8 +3,8 @@
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 use kube::ResourceExt;
 
-use crate::build::CONFIG_HASH;
-use crate::dereference::PodsSeen;
+use crate::objects::CONFIG_HASH;
+use crate::reconcile::dereference::PodsSeen;
 
 /// Longest quotation in a condition, in characters.
 const LONGEST: usize = 600;

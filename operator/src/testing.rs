@@ -2,8 +2,8 @@
 
 use api::{Pipeline, StreamPipeline};
 
-use crate::build::{Decisions, Defaults, Objects, build};
-use crate::dereference::{Secret, Secrets};
+use crate::objects::{Decisions, Defaults, Objects, build};
+use crate::reconcile::dereference::{Secret, Secrets};
 use crate::validate::{Valid, manifest, validate};
 
 /// A small manifest; `more` is YAML of further members of `spec`, indented by two blanks from its second line on.

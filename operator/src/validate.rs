@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use api::{Pipeline, Problems, SecretRef, Sink, StreamPipeline};
 use serde_json::{Map, Value};
 
-use crate::build::Role;
-use crate::dereference::{Secret, Secrets};
+use crate::objects::Role;
+use crate::reconcile::dereference::{Secret, Secrets};
 
 /// A pipeline that can be built: only [`validate`] makes one.
 #[derive(Debug, Clone, PartialEq)]

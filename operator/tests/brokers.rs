@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use ::kafka::admin::partition_counts;
 use ::kafka::commit_metadata::Telemetry;
-use operator::dereference::{Secret, Secrets};
+use operator::reconcile::dereference::{Secret, Secrets};
 use operator::kafka::{Brokers, Kafka as _, ProblemKind, Wish};
 use operator::validate;
 use rdkafka::ClientConfig;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use ::kafka::admin::{TopicPlan, ensure_topics};
 use k8s_openapi::jiff::Timestamp;
-use operator::dereference::Secrets;
+use operator::reconcile::dereference::Secrets;
 use operator::kafka::{Brokers, Kafka as _, Wish};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};

@@ -4,7 +4,7 @@
 //! what was seen last ([`Links::seen`]).
 
 mod broker;
-mod link;
+mod monitor;
 mod reading;
 
 use std::collections::BTreeMap;
@@ -18,11 +18,11 @@ use runtime::secrets::{Secrets as SecretSource, variable_name};
 use serde_json::json;
 
 pub use broker::Brokers;
-pub use link::{Links, LinksConfig, Seen};
+pub use monitor::{Links, LinksConfig, Seen};
 pub use reading::{Held, History, Reading, TopicReading};
 
-use crate::build::hash_of;
-use crate::dereference::Secrets;
+use crate::objects::hash_of;
+use crate::reconcile::dereference::Secrets;
 use crate::validate::secret_uses;
 
 /// What the operator asks of Kafka. Tests put something else in its place.

@@ -13,15 +13,16 @@ use kube::core::DeserializeGuard;
 use kube::{Api, Client, ResourceExt};
 use serde_json::Value;
 
-use super::installed::{Installed, SELECTOR};
 use super::{Change, PlanError, Planned, difference, sentence};
-use crate::apply::owner_of_another;
-use crate::build::{COMPLETE, Defaults, Desired, MANAGED, OPERATOR, Objects, Role};
-use crate::dereference::{Secret, Secrets};
-use crate::index::Live;
+use crate::installation::install;
+use crate::installation::installed::{Installed, SELECTOR};
 use crate::kind::Kind;
+use crate::objects::{COMPLETE, Defaults, Desired, MANAGED, OPERATOR, Objects, Role};
+use crate::reconcile::apply::owner_of_another;
+use crate::reconcile::dereference::{Secret, Secrets};
 use crate::validate::{Refusal, is_rival, secret_uses};
-use crate::{install, watches};
+use crate::watch;
+use crate::watch::index::Live;
 
 /// Questions under way at a time.
 const AT_A_TIME: usize = 8;
@@ -241,7 +242,7 @@ impl<'a> Asker<'a> {
     }
 
     pub(super) async fn has_pod_monitors(&self) -> bool {
-        watches::has_pod_monitors(self.client).await
+        watch::has_pod_monitors(self.client).await
     }
 
     /// Each object next to what is there.

@@ -3,7 +3,6 @@
 
 mod ask;
 mod difference;
-pub(crate) mod installed;
 
 use std::collections::BTreeSet;
 
@@ -14,13 +13,13 @@ use serde_json::Value;
 
 pub use difference::Difference;
 
-use crate::access::Cluster;
-use crate::build::{BuildError, Decisions, build};
-use crate::dereference::{Secret, Secrets};
-use crate::install;
+use crate::installation::access::Cluster;
+use crate::installation::install;
+use crate::objects::{BuildError, Decisions, build};
+use crate::reconcile::dereference::{Secret, Secrets};
 use crate::scaling;
+use crate::scaling::workers::desired_workers;
 use crate::validate::{self, Refusal, Valid, secret_uses};
-use crate::workers::desired_workers;
 use ask::{Asker, Own};
 
 /// Stands for the uid of a pipeline that is not there yet.

@@ -18,12 +18,12 @@ pub(crate) use conditions::{SINK_SATURATED, Said, Truth};
 pub use conditions::{Transition, transitions};
 pub use models::ModelSeen;
 
-use crate::build::{Role, selector_text};
-use crate::dereference::PodsSeen;
-use crate::index::{DeploymentState, JobState};
 use crate::kafka::Seen;
+use crate::objects::{Role, selector_text};
+use crate::reconcile::dereference::PodsSeen;
 use crate::scaling;
 use crate::validate::Valid;
+use crate::watch::index::{DeploymentState, JobState};
 
 /// Everything that a status is made from.
 #[derive(Debug)]

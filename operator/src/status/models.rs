@@ -3,9 +3,9 @@
 use api::crd::ModelStatus;
 
 use super::{Observed, Said, Truth};
-use crate::build::{Role, selector_text};
-use crate::index::CronJobState;
+use crate::objects::{Role, selector_text};
 use crate::validate::Valid;
+use crate::watch::index::CronJobState;
 
 /// A model with its CronJob, if that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]

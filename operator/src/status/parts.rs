@@ -6,8 +6,8 @@ use ::kafka::commit_metadata::AuditCounts;
 
 use super::surplus::surplus;
 use super::{Observed, Said, Truth, Workload};
-use crate::build::{Role, selector_text};
 use crate::kafka::Reading;
+use crate::objects::{Role, selector_text};
 use crate::validate::Valid;
 
 /// Records wait and nothing is stored for so long: something is wrong.

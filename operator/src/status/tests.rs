@@ -4,9 +4,9 @@ use ::kafka::lag::{PartitionLag, Range};
 use api::crd::StreamPipelineStatus;
 
 use super::*;
-use crate::index::{CronJobState, DeploymentState};
 use crate::kafka::{Problem, ProblemKind, Reading};
 use crate::testing::valid;
+use crate::watch::index::{CronJobState, DeploymentState};
 
 struct Scene {
     valid: Valid,

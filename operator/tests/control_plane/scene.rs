@@ -9,13 +9,13 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
-use operator::access::Cluster;
-use operator::build::Defaults;
+use operator::installation::access::Cluster;
+use operator::objects::Defaults;
 use operator::controller::{self, Settings};
 use operator::kafka::LinksConfig;
 use operator::metrics::Metrics;
 use operator::plan::{self, Change, Planned};
-use operator::rbac::{self, RuleScope};
+use operator::installation::rbac::{self, RuleScope};
 use runtime::health::Health;
 use serde_json::{Value, json};
 use testbed::{ControlPlane, Kubernetes, eventually};
@@ -102,7 +102,7 @@ impl<'a> Scene<'a> {
             .await
             .unwrap();
         let operator = client(&kubeconfig).await;
-        operator::definition::apply(&operator).await.unwrap();
+        operator::installation::definition::apply(&operator).await.unwrap();
         let scene = Self {
             plane,
             namespace: namespace.to_owned(),

@@ -11,7 +11,7 @@ use api::crd::PullPolicy;
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use memory_apiserver::{ApiServer, Key, Store};
-use operator::build::Defaults;
+use operator::objects::Defaults;
 use operator::controller::{self, Settings};
 use operator::kafka::LinksConfig;
 use operator::metrics::Metrics;
@@ -309,7 +309,7 @@ impl World {
     pub(crate) fn assert_rights(&self) {
         for call in &self.api.lock().calls {
             assert!(
-                operator::rbac::allows(&call.group, &call.full_resource(), call.verb),
+                operator::installation::rbac::allows(&call.group, &call.full_resource(), call.verb),
                 "{call:?}"
             );
         }

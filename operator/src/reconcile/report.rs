@@ -6,8 +6,8 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use crate::build::OPERATOR;
-use crate::context::Context;
+use super::context::Context;
+use crate::objects::OPERATOR;
 use crate::status::{Transition, transitions};
 
 /// Why the pipeline's own object could not be written.

@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 
-use crate::build::Desired;
-use crate::index::Live;
 use crate::kind::Kind;
+use crate::objects::Desired;
+use crate::watch::index::Live;
 
 /// What was applied for one pipeline.
 #[derive(Debug, Clone, Default)]

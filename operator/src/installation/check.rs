@@ -12,7 +12,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::api::{ListParams, PostParams};
 use kube::{Api, Client};
 
-use crate::rbac::{RULES, RuleScope};
+use crate::installation::rbac::{RULES, RuleScope};
 
 /// What is to work.
 #[derive(Debug, Clone)]

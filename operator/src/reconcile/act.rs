@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering;
 use api::StreamPipeline;
 use kube::{Api, Resource, ResourceExt};
 
-use crate::apply::{Applier, ApplyError};
-use crate::build::Objects;
-use crate::context::{Context, Remembered};
-use crate::index::Live;
+use super::apply::{Applier, ApplyError};
+use super::context::{Context, Remembered};
+use super::rollout::Turn;
 use crate::kind::Kind;
-use crate::stage::Turn;
+use crate::objects::Objects;
+use crate::watch::index::Live;
 
 /// Makes the objects whose turn it is as they should be.
 pub(crate) async fn apply(

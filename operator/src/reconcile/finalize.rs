@@ -11,15 +11,15 @@ use kube::{Api, ResourceExt};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::apply::Applier;
-use crate::context::{Context, Key, Remembered};
-use crate::dereference::DereferenceError;
+use super::ReconcileError;
+use super::apply::Applier;
+use super::context::{Context, Key, Remembered};
+use super::dereference::DereferenceError;
+use super::report::{WriteError, tell, write_finalizers};
 use crate::kafka::{Problem, Wish};
 use crate::kind::Kind;
-use crate::reconcile::ReconcileError;
 use crate::status::Transition;
 use crate::validate;
-use crate::write::{WriteError, tell, write_finalizers};
 
 /// Keeps a pipeline with `deletionPolicy: Delete` until Kafka is cleaned up.
 pub const FINALIZER: &str = "streampipeline.dev/kafka";

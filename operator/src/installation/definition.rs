@@ -8,7 +8,7 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, CustomResourceExt, ResourceExt};
 use semver::Version;
 
-use crate::build::OPERATOR;
+use crate::objects::OPERATOR;
 
 /// Why the definition is not as it should be.
 #[derive(Debug, thiserror::Error)]

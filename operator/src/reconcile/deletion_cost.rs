@@ -7,8 +7,8 @@ use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
-use crate::build::{OPERATOR, Role, selector_text};
 use crate::kafka::Held;
+use crate::objects::{OPERATOR, Role, selector_text};
 
 /// What a `ReplicaSet` orders its pods by, the lowest number first, when it has to delete some.
 const ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";

@@ -12,14 +12,14 @@ use kube::{Api, Client, CustomResourceExt, ResourceExt};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::build::{BuildError, Defaults};
-use crate::definition::{self, DefinitionError};
+use crate::installation::definition::{self, DefinitionError};
+use crate::installation::installed::{Installed, SELECTOR};
+use crate::objects::{BuildError, Defaults};
 use crate::plan::documents;
-use crate::plan::installed::{Installed, SELECTOR};
 
 /// Made from the chart.
-const OBJECTS: &str = include_str!("../../deploy/install/operator.yaml");
-const NAMESPACE: &str = include_str!("../../deploy/install/namespace.yaml");
+const OBJECTS: &str = include_str!("../../../deploy/install/operator.yaml");
+const NAMESPACE: &str = include_str!("../../../deploy/install/namespace.yaml");
 /// Where `deploy/install` puts the operator.
 pub const USUAL_NAMESPACE: &str = "streampipeline";
 /// Name of the Deployment.

@@ -12,7 +12,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
 
-use crate::build::OPERATOR;
+use crate::objects::OPERATOR;
 use crate::status::Transition;
 
 /// What happens again after so long is told anew.

@@ -7,12 +7,12 @@ use kube::runtime::controller::Action;
 use kube::{Api, CustomResourceExt};
 use serde_json::json;
 
-use crate::build::OPERATOR;
-use crate::cleanup::FINALIZER;
-use crate::context::Context;
-use crate::reconcile::ReconcileError;
+use super::ReconcileError;
+use super::context::Context;
+use super::finalize::FINALIZER;
+use super::report::WriteError;
+use crate::objects::OPERATOR;
 use crate::validate::Refusal;
-use crate::write::WriteError;
 
 /// Says what is wrong with it; and if it is being deleted, lets it go.
 pub(crate) async fn reconcile(invalid: &InvalidObject, context: &Context) -> Result<Action, ReconcileError> {

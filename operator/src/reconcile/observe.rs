@@ -5,18 +5,18 @@ use std::sync::Arc;
 use api::Pipeline;
 use scaler::Decision;
 
-use crate::build::{self, COMPLETE, Decisions, Desired, Role};
-use crate::context::Context;
-use crate::dereference::{self, DereferenceError, PodsSeen};
-use crate::index::{DeploymentState, JobState, Live, State};
+use super::context::Context;
+use super::dereference::{self, DereferenceError, PodsSeen};
+use super::memory::Memory;
+use super::rollout::Progress;
 use crate::kafka::Seen;
 use crate::kind::Kind;
-use crate::memory::Memory;
+use crate::objects::{self, COMPLETE, Decisions, Desired, Role};
 use crate::scaling::Workers;
-use crate::stage::Progress;
+use crate::scaling::workers::desired_workers;
 use crate::status::{ModelSeen, Obstacle, Workload};
 use crate::validate::Valid;
-use crate::workers::desired_workers;
+use crate::watch::index::{DeploymentState, JobState, Live, State};
 
 /// What there is of a pipeline.
 pub(crate) struct Scene {
@@ -175,7 +175,7 @@ impl Scene {
     /// The models with their CronJobs.
     pub(crate) fn models(valid: &Valid, context: &Context) -> Vec<ModelSeen> {
         let seen = |model: &api::Model| {
-            let name = build::model_name(valid.pipeline.name.as_str(), &model.name);
+            let name = objects::model_name(valid.pipeline.name.as_str(), &model.name);
             let live = context.index.get(Kind::CronJob, &valid.namespace, &name);
             let own = live.filter(|live| live.is_owned_by(&valid.uid));
             ModelSeen {

@@ -1,5 +1,18 @@
 //! One reconcile: dereference → validate → build → apply → status.
 
+mod act;
+pub mod apply;
+pub mod context;
+mod deletion_cost;
+pub mod dereference;
+pub mod events;
+pub mod finalize;
+pub mod memory;
+mod observe;
+mod report;
+mod rollout;
+pub(crate) mod unreadable;
+
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -10,21 +23,18 @@ use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use tokio::time::Instant;
 
-use crate::apply::{Applier, ApplyError};
-use crate::build::{self, BuildError, Decisions, Role};
-use crate::cleanup;
-use crate::context::{Context, Key, Remembered};
-use crate::deletion_cost;
-use crate::dereference::{DereferenceError, PodsSeen};
+use self::act::{apply, prune, retry_job};
+use self::apply::{Applier, ApplyError};
+use self::context::{Context, Key, Remembered};
+use self::dereference::{DereferenceError, PodsSeen};
+use self::observe::{Scene, look};
+use self::report::{WriteError, tell, write_status};
 use crate::kafka::{Seen, Wish};
+use crate::objects::{self, BuildError, Decisions, Role};
 use crate::scaling;
-use crate::scene::{Scene, look};
-use crate::stage;
+use crate::scaling::workers::desired_workers;
 use crate::status::{self, Observed, Obstacle, Workload};
-use crate::steps::{apply, prune, retry_job};
 use crate::validate::{self, Refusal};
-use crate::workers::desired_workers;
-use crate::write::{WriteError, tell, write_status};
 
 /// Why a reconcile failed.
 #[derive(Debug, thiserror::Error)]
@@ -82,7 +92,7 @@ pub async fn reconcile(resource: &StreamPipeline, context: &Context) -> Result<A
     }
     let began = Instant::now();
     let result = if resource.meta().deletion_timestamp.is_some() {
-        cleanup::reconcile(resource, &key, &mut remembered, context).await
+        finalize::reconcile(resource, &key, &mut remembered, context).await
     } else {
         living(resource, &key, &mut remembered, context).await
     };
@@ -101,7 +111,7 @@ async fn living(
     remembered: &mut Remembered,
     context: &Context,
 ) -> Result<Action, ReconcileError> {
-    cleanup::keep_finalizer(resource, context).await?;
+    finalize::keep_finalizer(resource, context).await?;
     let previous = remembered.status.newest(resource);
 
     // Dereference and validate.
@@ -145,14 +155,14 @@ async fn living(
         completed: seen.completed.clone(),
         pod_monitors: context.pod_monitors.load(Ordering::Relaxed),
     };
-    let objects = build::build(&valid, &context.defaults, &decisions)?;
+    let objects = objects::build(&valid, &context.defaults, &decisions)?;
     seen.for_job(&objects.prepare_name, &owned, &valid, context)
         .await?;
 
     // Apply.
     spare_the_busy(&seen, decisions.workers, &kafka, key, context).await;
     let progress = seen.progress(&valid, &kafka, decisions.workers);
-    let turn = stage::turn(progress);
+    let turn = rollout::turn(progress);
     let applier = Applier {
         client: &context.client,
         index: &context.index,

@@ -11,19 +11,19 @@ use kube::runtime::reflector::Store;
 use kube::{Client, ResourceExt};
 use tokio::time::Instant;
 
-use crate::build::Defaults;
-use crate::cleanup;
-use crate::dereference::SecretCache;
-use crate::events::Events;
-use crate::index::{Index, JobState};
+use super::dereference::SecretCache;
+use super::events::Events;
+use super::finalize;
+use super::memory::Memory;
+use super::report::StatusMemory;
+use super::rollout;
 use crate::kafka::Links;
-use crate::memory::Memory;
 use crate::metrics::Metrics;
+use crate::objects::Defaults;
 use crate::scaling::Scaling;
-use crate::stage;
 use crate::validate::{self, Refusal};
-use crate::watches::Guarded;
-use crate::write::StatusMemory;
+use crate::watch::Guarded;
+use crate::watch::index::{Index, JobState};
 
 /// What reconciles share.
 pub struct Context {
@@ -69,7 +69,7 @@ pub(crate) struct Remembered {
     pub(crate) gave_up: Option<Instant>,
     /// Reconciles that have failed, one after the other.
     pub(crate) failures: u32,
-    pub(crate) cleanup: cleanup::State,
+    pub(crate) cleanup: finalize::State,
     /// What was told last about an object that is no pipeline, with its generation.
     pub(crate) unreadable: Option<(Option<i64>, String)>,
 }
@@ -80,7 +80,7 @@ impl Remembered {
         let gave_up = job.is_some_and(|job| job.failed);
         self.gave_up = gave_up.then(|| self.gave_up.unwrap_or_else(Instant::now));
         let seen = self.gave_up?;
-        Some(stage::retry_in(seen.elapsed(), self.attempts))
+        Some(rollout::retry_in(seen.elapsed(), self.attempts))
     }
 }
 

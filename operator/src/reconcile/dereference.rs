@@ -10,9 +10,9 @@ use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 use sha2::{Digest, Sha256};
 
-use crate::build::{Role, selector_text, short_hash};
-use crate::index::Index;
+use crate::objects::{Role, selector_text, short_hash};
 use crate::validate::secret_uses;
+use crate::watch::index::Index;
 
 /// The secrets of a pipeline that are there, by name.
 pub type Secrets = BTreeMap<String, Arc<Secret>>;

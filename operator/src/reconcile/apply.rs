@@ -4,10 +4,10 @@ use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client};
 
-use crate::build::{Desired, OPERATOR};
-use crate::index::{Index, Live};
+use super::memory::Memory;
 use crate::kind::Kind;
-use crate::memory::Memory;
+use crate::objects::{Desired, OPERATOR};
+use crate::watch::index::{Index, Live};
 
 /// Why an object is not as it should be.
 #[derive(Debug, thiserror::Error)]

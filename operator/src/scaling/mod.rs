@@ -1,6 +1,8 @@
 //! Scaling: what the scaler looks at (the manifest's policy, Kafka's answers), when it is asked, and what of its answers
 //! is told.
 
+pub mod workers;
+
 use std::sync::Arc;
 use std::time::Duration;
 

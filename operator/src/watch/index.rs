@@ -11,8 +11,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectM
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::Event;
 
-use crate::build::OPERATOR;
 use crate::kind::Kind;
+use crate::objects::OPERATOR;
 
 /// An object that a pipeline owns.
 #[derive(Debug, Clone, PartialEq)]

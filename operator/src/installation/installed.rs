@@ -7,7 +7,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Container;
 use kube::ResourceExt;
 
-use crate::build::Defaults;
+use crate::objects::Defaults;
 
 /// Selects the Deployments of operators, whatever the names of their releases.
 pub(crate) const SELECTOR: &str =

@@ -1,6 +1,8 @@
 //! The operator's watches: each event goes into the index (or the store of pipelines) and names the pipelines that
 //! have to be looked at.
 
+pub mod index;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,9 +24,9 @@ use kube::runtime::watcher::{Config, Error, Event, watcher};
 use kube::{Api, Client, Resource};
 use tokio::sync::watch;
 
-use crate::build::MANAGED;
-use crate::index::{Index, Listing, Live};
+use self::index::{Index, Listing, Live};
 use crate::kind::Kind;
+use crate::objects::MANAGED;
 
 /// A pipeline, or what of one could be read.
 pub(crate) type Guarded = DeserializeGuard<StreamPipeline>;
