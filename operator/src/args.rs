@@ -16,11 +16,11 @@ use runtime::telemetry::{LogFormat, TelemetryError};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::controller::{self, Settings};
+use crate::controller::{self, ControllerSettings};
 use crate::installation::check::{CheckConfig, check};
 use crate::installation::definition::{self, DefinitionError};
 use crate::installation::rbac::{self, RuleScope};
-use crate::kafka::{Brokers, LinksConfig};
+use crate::kafka::{Brokers, MonitorConfig};
 use crate::leader::{LeaderConfig, LeaderError, lead};
 use crate::metrics::Metrics;
 use crate::objects::Defaults;
@@ -281,12 +281,12 @@ impl RunArgs {
             identity: name.clone(),
             duration: lease_duration,
         };
-        let settings = Settings {
+        let settings = ControllerSettings {
             client: client.clone(),
             kafka: Arc::new(Brokers::default()),
-            links: LinksConfig {
+            monitors: MonitorConfig {
                 interval: kafka_interval,
-                ..LinksConfig::default()
+                ..MonitorConfig::default()
             },
             defaults: Defaults {
                 image,
@@ -313,7 +313,7 @@ impl RunArgs {
 async fn work(
     client: &Client,
     config: &LeaderConfig,
-    settings: Settings,
+    settings: ControllerSettings,
     definition: bool,
     metrics: &Metrics,
     shutdown: &CancellationToken,
@@ -333,7 +333,7 @@ async fn work(
 
 async fn reconcile(
     client: &Client,
-    settings: Settings,
+    settings: ControllerSettings,
     definition: bool,
     shutdown: &CancellationToken,
 ) -> Result<(), ProgramError> {

@@ -68,7 +68,7 @@ pub async fn lead(
         let builder = LeaseManagerBuilder::new(client.clone(), &config.lease)
             .with_namespace(&config.namespace)
             .with_identity(&config.identity)
-            .with_field_manager(format!("{}-{}", crate::objects::OPERATOR, config.identity))
+            .with_field_manager(format!("{}-{}", crate::names::OPERATOR, config.identity))
             .with_duration(seconds)
             .with_grace(seconds / 2);
         match builder.build().await {

@@ -1,11 +1,10 @@
 //! The operator: makes a cluster run what `StreamPipeline`s say.
 //!
 //! ```text
-//! watches ─► dereference ─► validate ─► build ─► apply ─► status
-//!            (secrets,      (pure)      (pure)   (server-  (pure, then one write
-//!             pods)                              side)      if something changed)
-//!                  ▲
-//! Kafka ─► links ──┘  topics and lag, off the reconcile path
+//! watch ─► dereference ─► validate ─► observe ─► desire ─► act ─────► report
+//!          (secrets)      (pure)      (pods)     (pure)    (server-   (one write, if
+//!                                       ▲                   side apply) something changed)
+//! Kafka ─► monitors ────────────────────┘  topics and lag, off the reconcile path
 //! ```
 //!
 //! Whatever cannot be read is never taken for absent, and nothing is deleted for it.
@@ -22,18 +21,21 @@
 
 pub mod args;
 pub mod controller;
+mod hash;
 pub mod installation;
 pub mod kafka;
-pub mod kind;
+mod kind;
 pub mod leader;
 pub mod metrics;
+pub mod names;
 pub mod objects;
 pub mod plan;
-pub mod pods;
-pub mod reconcile;
+mod pods;
+mod reconcile;
 pub mod scaling;
-pub mod status;
+pub mod secrets;
+mod status;
 #[cfg(test)]
 mod testing;
 pub mod validate;
-pub mod watch;
+mod watch;

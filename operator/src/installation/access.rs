@@ -7,8 +7,8 @@ use kube::{Client, Config};
 
 /// A cluster that answers.
 #[derive(Clone)]
-pub struct Cluster {
-    /// The API server.
+pub struct KubernetesCluster {
+    /// Of the API server.
     pub client: Client,
     /// Its address, for messages.
     pub url: String,
@@ -18,7 +18,7 @@ pub struct Cluster {
 
 /// Why a cluster cannot be asked.
 #[derive(Debug, thiserror::Error)]
-pub enum AccessError {
+pub enum ConnectError {
     /// Nothing says where it is.
     #[error("no access to a cluster: set KUBECONFIG, or write ~/.kube/config")]
     NotConfigured(#[source] Box<kube::Error>),
@@ -27,14 +27,14 @@ pub enum AccessError {
     Kubeconfig {
         /// The context that was asked for.
         context: Option<String>,
-        /// What is wrong.
+        /// What is wrong with it.
         #[source]
         source: Box<KubeconfigError>,
     },
     /// It does not answer.
     #[error("the cluster at {url} does not answer; check the context and the network")]
     Unreachable {
-        /// Its address.
+        /// The API server's.
         url: String,
         /// Why.
         #[source]
@@ -43,7 +43,7 @@ pub enum AccessError {
     /// It does not know who asks.
     #[error("the cluster at {url} refuses the credentials of this context; log in again")]
     Unauthorized {
-        /// Its address.
+        /// The API server's.
         url: String,
     },
 }
@@ -54,7 +54,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(30);
 
 /// Connects to the cluster of a kubeconfig's context (the present one if none is named), or to the one around this pod.
-pub async fn connect(context: Option<&str>) -> Result<Cluster, AccessError> {
+pub async fn connect(context: Option<&str>) -> Result<KubernetesCluster, ConnectError> {
     let mut config = match context {
         Some(context) => {
             let options = KubeConfigOptions {
@@ -62,36 +62,36 @@ pub async fn connect(context: Option<&str>) -> Result<Cluster, AccessError> {
                 ..KubeConfigOptions::default()
             };
             let config = Config::from_kubeconfig(&options).await;
-            config.map_err(|source| AccessError::Kubeconfig {
+            config.map_err(|source| ConnectError::Kubeconfig {
                 context: Some(context.to_owned()),
                 source: Box::new(source),
             })?
         }
         None => Config::infer()
             .await
-            .map_err(|source| AccessError::NotConfigured(Box::new(kube::Error::InferConfig(source))))?,
+            .map_err(|source| ConnectError::NotConfigured(Box::new(kube::Error::InferConfig(source))))?,
     };
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(ANSWER);
     config.reset_reader_on_write = true;
     let url = config.cluster_url.to_string().trim_end_matches('/').to_owned();
     let namespace = config.default_namespace.clone();
-    let client = Client::try_from(config).map_err(|source| AccessError::NotConfigured(Box::new(source)))?;
+    let client = Client::try_from(config).map_err(|source| ConnectError::NotConfigured(Box::new(source)))?;
     match client.apiserver_version().await {
         Ok(_) => {}
         Err(kube::Error::Api(status)) if status.code == 401 => {
-            return Err(AccessError::Unauthorized { url });
+            return Err(ConnectError::Unauthorized { url });
         }
         // It answers: what may not be done is found where it is tried.
         Err(kube::Error::Api(status)) if status.code < 500 => {}
         Err(source) => {
-            return Err(AccessError::Unreachable {
+            return Err(ConnectError::Unreachable {
                 url,
                 source: Box::new(source),
             });
         }
     }
-    Ok(Cluster {
+    Ok(KubernetesCluster {
         client,
         url,
         namespace,

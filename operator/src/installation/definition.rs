@@ -8,7 +8,7 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, CustomResourceExt, ResourceExt};
 use semver::Version;
 
-use crate::objects::OPERATOR;
+use crate::names::OPERATOR;
 
 /// Why the definition is not as it should be.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +37,7 @@ pub async fn apply(client: &Client) -> Result<(), DefinitionError> {
     loop {
         match bring(&definitions).await {
             Ok(definition) if is_established(&definition) => {
-                tell(&definition);
+                log(&definition);
                 return Ok(());
             }
             // The API server writes into a new one itself; or another release came first, and has to be looked at.
@@ -69,7 +69,7 @@ async fn bring(definitions: &Api<CustomResourceDefinition>) -> Result<CustomReso
     definitions.patch(name, &parameters, &Patch::Apply(&ours)).await
 }
 
-fn tell(definition: &CustomResourceDefinition) {
+fn log(definition: &CustomResourceDefinition) {
     let newer = release(definition).filter(|found| Some(found) > release(&api::definition()).as_ref());
     if let Some(release) = newer {
         tracing::warn!(%release, "the custom resource definition is of a newer release, and stays as it is");

@@ -1,5 +1,4 @@
-//! The operator for people without helm: the manifests of `deploy/install`, for another namespace or with another
-//! image, printed or applied.
+//! The operator for people without helm: its manifests are applied, and its pods waited for.
 
 use std::time::Duration;
 
@@ -12,45 +11,31 @@ use kube::{Api, Client, CustomResourceExt, ResourceExt};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::installation::definition::{self, DefinitionError};
-use crate::installation::installed::{Installed, SELECTOR};
-use crate::objects::{BuildError, Defaults};
-use crate::plan::documents;
+use super::definition::{self, DefinitionError};
+use super::installed::SELECTOR;
+use super::manifests::{Installation, ManifestsError, objects, text};
+use crate::pods::summarize;
 
-/// Made from the chart.
-const OBJECTS: &str = include_str!("../../../deploy/install/operator.yaml");
-const NAMESPACE: &str = include_str!("../../../deploy/install/namespace.yaml");
-/// Where `deploy/install` puts the operator.
-pub const USUAL_NAMESPACE: &str = "streampipeline";
 /// Name of the Deployment.
 const DEPLOYMENT: &str = "streampipeline-operator";
 /// Who applies all but the definition, which the operator keeps up to date itself.
 const MANAGER: &str = "streampipeline-install";
 const POLL: Duration = Duration::from_secs(1);
 
-/// What is to be installed.
+/// An object of the installation, by kind and name, after it was applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Installation {
-    /// The operator's namespace.
-    pub namespace: String,
-    /// Another image than the release's, for the operator and for pipelines that name none.
-    pub image: Option<String>,
-}
-
-/// What was done about an object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Applied {
-    /// Its kind.
+pub struct AppliedObject {
+    /// In CamelCase, as manifests have it.
     pub kind: String,
-    /// Its name.
+    /// The API server's, unique among those of the kind in the namespace.
     pub name: String,
-    /// What became of it.
-    pub outcome: Outcome,
+    /// What applying has done.
+    pub effect: ApplyEffect,
 }
 
-/// What became of an object.
+/// What applying an object has done to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ApplyEffect {
     /// It was not there.
     Created,
     /// It was another.
@@ -63,11 +48,8 @@ pub enum Outcome {
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
     /// A defect.
-    #[error("the manifests in this program cannot be read: {0}")]
-    Manifests(String),
-    /// A defect.
     #[error(transparent)]
-    Build(#[from] BuildError),
+    Manifests(#[from] ManifestsError),
     /// Two would work against each other.
     #[error("{0}")]
     AlreadyThere(String),
@@ -77,13 +59,13 @@ pub enum InstallError {
     /// The API server refused.
     #[error("cannot {action} {kind} {name}")]
     Refused {
-        /// What was tried.
+        /// `apply`, `look at`, …
         action: &'static str,
-        /// The object's kind.
+        /// The object's.
         kind: String,
-        /// Its name.
+        /// The object's.
         name: String,
-        /// What the API server said.
+        /// With the API server's words.
         #[source]
         source: Box<kube::Error>,
     },
@@ -97,107 +79,8 @@ pub enum InstallError {
     },
 }
 
-/// Every object of the installation but the definition, in the order in which they are applied.
-pub fn objects(installation: &Installation) -> Result<Vec<Value>, InstallError> {
-    let read = |text: &str| -> Result<Vec<Value>, InstallError> {
-        serde_yaml::from_multiple(text).map_err(|error| InstallError::Manifests(error.to_string()))
-    };
-    let mut objects = read(NAMESPACE)?;
-    objects.extend(read(OBJECTS)?.into_iter().filter(|object| !object.is_null()));
-    for object in &mut objects {
-        place(object, &installation.namespace);
-        if let Some(image) = &installation.image {
-            set_image(object, image);
-        }
-    }
-    Ok(objects)
-}
-
-/// The installation as YAML documents, the definition with them.
-pub fn yaml(installation: &Installation) -> Result<String, InstallError> {
-    let objects = objects(installation)?;
-    let namespaces = objects.iter().take(1);
-    let rest = objects.iter().skip(1);
-    let definition = api::crd_yaml();
-    let separator = if definition.starts_with("---") {
-        ""
-    } else {
-        "---\n"
-    };
-    Ok(format!(
-        "{}{separator}{definition}{}",
-        documents(namespaces)?,
-        documents(rest)?
-    ))
-}
-
-/// What pipelines get of an operator that is installed this way.
-#[must_use]
-pub(crate) fn defaults() -> Defaults {
-    let usual = Installation {
-        namespace: USUAL_NAMESPACE.to_owned(),
-        image: None,
-    };
-    let installed = objects(&usual).ok().and_then(|objects| {
-        let deployment = objects
-            .into_iter()
-            .find(|object| text(object, "/kind") == "Deployment")?;
-        Installed::read(&serde_json::from_value(deployment).ok()?)
-    });
-    installed.map_or_else(
-        || Defaults {
-            image: String::new(),
-            pull_policy: api::crd::PullPolicy::IfNotPresent,
-            network_policies: true,
-        },
-        |installed| installed.defaults,
-    )
-}
-
-/// Puts an object, and whoever it gives rights to, into `namespace`.
-fn place(object: &mut Value, namespace: &str) {
-    if text(object, "/kind") == "Namespace" {
-        replace(object, "/metadata/name", namespace);
-    }
-    replace(object, "/metadata/namespace", namespace);
-    for subject in elements(object, "/subjects") {
-        replace(subject, "/namespace", namespace);
-    }
-}
-
-/// The operator's own image, and the one that it gives to pipelines.
-fn set_image(object: &mut Value, image: &str) {
-    for container in elements(object, "/spec/template/spec/containers") {
-        replace(container, "/image", image);
-        for variable in elements(container, "/env") {
-            if text(variable, "/name") == "STREAMPIPELINE_IMAGE" {
-                replace(variable, "/value", image);
-            }
-        }
-    }
-}
-
-fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-}
-
-fn elements<'a>(object: &'a mut Value, pointer: &str) -> impl Iterator<Item = &'a mut Value> {
-    let list = object.pointer_mut(pointer).and_then(Value::as_array_mut);
-    list.into_iter().flatten()
-}
-
-/// Only what is there has another value afterwards.
-fn replace(object: &mut Value, pointer: &str, value: &str) {
-    if let Some(there) = object.pointer_mut(pointer) {
-        *there = Value::from(value);
-    }
-}
-
 /// Applies the installation; what is as it should be is not written.
-pub async fn apply(client: &Client, installation: &Installation) -> Result<Vec<Applied>, InstallError> {
+pub async fn apply(client: &Client, installation: &Installation) -> Result<Vec<AppliedObject>, InstallError> {
     check_others(client, &installation.namespace).await?;
     let mut applied = Vec::new();
     let objects = objects(installation)?;
@@ -240,7 +123,7 @@ async fn check_others(client: &Client, namespace: &str) -> Result<(), InstallErr
     Ok(())
 }
 
-async fn apply_definition(client: &Client) -> Result<Applied, InstallError> {
+async fn apply_definition(client: &Client) -> Result<AppliedObject, InstallError> {
     let name = api::StreamPipeline::crd_name();
     let definitions: Api<DynamicObject> = Api::all_with(
         client.clone(),
@@ -257,14 +140,14 @@ async fn apply_definition(client: &Client) -> Result<Applied, InstallError> {
     let before = look().await?;
     definition::apply(client).await?;
     let after = look().await?;
-    Ok(Applied {
+    Ok(AppliedObject {
         kind: "CustomResourceDefinition".to_owned(),
         name: name.to_owned(),
-        outcome: outcome(before.as_ref(), after.as_ref()),
+        effect: effect(before.as_ref(), after.as_ref()),
     })
 }
 
-async fn apply_one(client: &Client, object: &Value) -> Result<Applied, InstallError> {
+async fn apply_one(client: &Client, object: &Value) -> Result<AppliedObject, InstallError> {
     let text = |pointer| text(object, pointer);
     let (kind, name) = (text("/kind"), text("/metadata/name"));
     let types = TypeMeta {
@@ -272,7 +155,7 @@ async fn apply_one(client: &Client, object: &Value) -> Result<Applied, InstallEr
         kind: kind.to_owned(),
     };
     let gvk =
-        GroupVersionKind::try_from(types).map_err(|error| InstallError::Manifests(error.to_string()))?;
+        GroupVersionKind::try_from(types).map_err(|error| ManifestsError::Unreadable(error.to_string()))?;
     let (resource, capabilities) =
         pinned_kind(client, &gvk)
             .await
@@ -290,18 +173,18 @@ async fn apply_one(client: &Client, object: &Value) -> Result<Applied, InstallEr
         .patch(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(object))
         .await
         .map_err(refused("apply", kind, name))?;
-    Ok(Applied {
+    Ok(AppliedObject {
         kind: kind.to_owned(),
         name: name.to_owned(),
-        outcome: outcome(before.as_ref(), after.metadata.resource_version.as_ref()),
+        effect: effect(before.as_ref(), after.metadata.resource_version.as_ref()),
     })
 }
 
-fn outcome<T: PartialEq>(before: Option<&T>, after: Option<&T>) -> Outcome {
+fn effect<T: PartialEq>(before: Option<&T>, after: Option<&T>) -> ApplyEffect {
     match before {
-        None => Outcome::Created,
-        Some(_) if before == after => Outcome::Unchanged,
-        Some(_) => Outcome::Changed,
+        None => ApplyEffect::Created,
+        Some(_) if before == after => ApplyEffect::Unchanged,
+        Some(_) => ApplyEffect::Changed,
     }
 }
 
@@ -319,7 +202,7 @@ pub async fn wait(client: &Client, namespace: &str, patience: Duration) -> Resul
             return Ok(());
         }
         if Instant::now() > deadline {
-            let why = trouble(client, namespace).await;
+            let why = failure(client, namespace).await;
             return Err(InstallError::NotReady { patience, why });
         }
         tokio::time::sleep(POLL).await;
@@ -339,11 +222,11 @@ fn is_rolled_out(deployment: &Deployment) -> bool {
     })
 }
 
-async fn trouble(client: &Client, namespace: &str) -> String {
+async fn failure(client: &Client, namespace: &str) -> String {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let seen = pods.list(&ListParams::default().labels(SELECTOR)).await;
-    let trouble = seen.ok().and_then(|pods| crate::pods::look(&pods.items).trouble);
-    trouble.unwrap_or_else(|| format!("see kubectl describe pods --namespace {namespace}"))
+    let pods = pods.list(&ListParams::default().labels(SELECTOR)).await;
+    let failure = pods.ok().and_then(|pods| summarize(&pods.items).failure);
+    failure.unwrap_or_else(|| format!("see kubectl describe pods --namespace {namespace}"))
 }
 
 fn refused(action: &'static str, kind: &str, name: &str) -> impl FnOnce(kube::Error) -> InstallError {
@@ -353,99 +236,5 @@ fn refused(action: &'static str, kind: &str, name: &str) -> impl FnOnce(kube::Er
         kind,
         name,
         source: Box::new(source),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn installation(image: Option<&str>) -> Installation {
-        Installation {
-            namespace: "elsewhere".to_owned(),
-            image: image.map(str::to_owned),
-        }
-    }
-
-    /// Each string of `value` that is `wanted`, by its path.
-    fn places(value: &Value, wanted: &str, path: &str, found: &mut Vec<String>) {
-        match value {
-            Value::String(text) if text == wanted => found.push(path.to_owned()),
-            Value::Object(members) => {
-                for (name, value) in members {
-                    places(value, wanted, &format!("{path}.{name}"), found);
-                }
-            }
-            Value::Array(elements) => {
-                for value in elements {
-                    places(value, wanted, &format!("{path}[]"), found);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    #[test]
-    fn everything_is_in_the_namespace() {
-        let objects = objects(&installation(None)).unwrap();
-        assert_eq!(objects[0]["kind"], "Namespace");
-        assert_eq!(objects[0]["metadata"]["name"], "elsewhere");
-        let mut found = Vec::new();
-        for object in &objects {
-            places(
-                object,
-                USUAL_NAMESPACE,
-                object["kind"].as_str().unwrap(),
-                &mut found,
-            );
-        }
-        found.retain(|place| !place.contains(".labels.") && !place.contains(".matchLabels."));
-        assert_eq!(found, Vec::<String>::new(), "still says {USUAL_NAMESPACE}");
-        let namespaced = objects
-            .iter()
-            .filter(|object| object["metadata"]["namespace"] == "elsewhere")
-            .count();
-        assert_eq!(namespaced, 4, "service account, role, binding and Deployment");
-    }
-
-    #[test]
-    fn another_image_is_the_operators_and_the_pipelines() {
-        let deployment = |image| {
-            let objects = objects(&installation(image)).unwrap();
-            objects
-                .into_iter()
-                .find(|object| object["kind"] == "Deployment")
-                .unwrap()
-        };
-        let read = |value: Value| Installed::read(&serde_json::from_value(value).unwrap()).unwrap();
-        let other = deployment(Some("registry/own:2"));
-        assert_eq!(
-            other["spec"]["template"]["spec"]["containers"][0]["image"],
-            "registry/own:2"
-        );
-        assert_eq!(read(other).defaults.image, "registry/own:2");
-        assert_eq!(read(deployment(None)).defaults, defaults());
-        assert!(
-            defaults()
-                .image
-                .ends_with(concat!(":", env!("CARGO_PKG_VERSION")))
-        );
-    }
-
-    #[test]
-    fn the_yaml_has_the_definition_between_namespace_and_operator() {
-        let read: Vec<Value> = serde_yaml::from_multiple(&yaml(&installation(None)).unwrap()).unwrap();
-        let kinds: Vec<&str> = read
-            .iter()
-            .map(|object| object["kind"].as_str().unwrap())
-            .collect();
-        assert_eq!(
-            kinds[..3],
-            ["Namespace", "CustomResourceDefinition", "ServiceAccount"]
-        );
-        assert_eq!(kinds.last(), Some(&"Deployment"));
-        let mut read = read;
-        read.remove(1);
-        assert_eq!(read, objects(&installation(None)).unwrap());
     }
 }

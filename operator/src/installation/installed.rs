@@ -13,9 +13,8 @@ use crate::objects::Defaults;
 pub(crate) const SELECTOR: &str =
     "app.kubernetes.io/part-of=streampipeline,app.kubernetes.io/component=operator";
 
-/// An operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Installed {
+pub(crate) struct InstalledOperator {
     /// Namespace and name of its Deployment.
     pub(crate) name: String,
     /// What it was started with.
@@ -26,7 +25,7 @@ pub(crate) struct Installed {
     pub(crate) ready: bool,
 }
 
-impl Installed {
+impl InstalledOperator {
     /// The operator of a Deployment; `None` if that runs something else.
     #[must_use]
     pub(crate) fn read(deployment: &Deployment) -> Option<Self> {
@@ -135,7 +134,7 @@ status: {{availableReplicas: 1}}
                 None,
             ),
         ] {
-            let installed = Installed::read(&deployment(args)).unwrap();
+            let installed = InstalledOperator::read(&deployment(args)).unwrap();
             assert_eq!(installed.name, "ops/op");
             assert!(installed.ready);
             let defaults = Defaults {
@@ -165,6 +164,6 @@ status: {{availableReplicas: 1}}
             .unwrap()
             .containers[0]
             .name = "web".to_owned();
-        assert_eq!(Installed::read(&other), None);
+        assert_eq!(InstalledOperator::read(&other), None);
     }
 }

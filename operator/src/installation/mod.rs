@@ -5,4 +5,5 @@ pub mod check;
 pub mod definition;
 pub mod install;
 pub(crate) mod installed;
+pub mod manifests;
 pub mod rbac;

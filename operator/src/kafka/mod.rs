@@ -1,9 +1,10 @@
 //! Kafka, as far as the operator needs it: topics made ready, lag and the workers' reports read, leftovers deleted.
 //!
-//! All of it happens off the reconcile path: a reconcile says what it wants to be kept ([`Links::want`]) and looks at
-//! what was seen last ([`Links::seen`]).
+//! All of it happens off the reconcile path: a reconcile hands over what it desires and gets what was observed last
+//! ([`Monitors::ensure`]).
 
 mod broker;
+mod history;
 mod monitor;
 mod reading;
 
@@ -18,49 +19,64 @@ use runtime::secrets::{Secrets as SecretSource, variable_name};
 use serde_json::json;
 
 pub use broker::Brokers;
-pub use monitor::{Links, LinksConfig, Seen};
-pub use reading::{Held, History, Reading, TopicReading};
+pub(crate) use history::LagHistory;
+pub use monitor::MonitorConfig;
+pub(crate) use monitor::{KafkaObservation, Monitors};
+pub use reading::{Reading, TopicReading, WorkerLoad, partition_reading};
 
-use crate::objects::hash_of;
-use crate::reconcile::dereference::Secrets;
+use crate::hash;
+use crate::secrets::SecretContents;
 use crate::validate::secret_uses;
 
-/// What the operator asks of Kafka. Tests put something else in its place.
-pub trait Kafka: Send + Sync + 'static {
+/// What the operator asks of Kafka; no call may take longer than its timeout by much. Tests put something else in its
+/// place.
+pub trait KafkaClient: Send + Sync + 'static {
     /// Partitions of each topic; `None` for one that is not there.
     fn partitions<'a>(
         &'a self,
-        wish: &'a Wish,
+        desired: &'a DesiredTopics,
         timeout: Duration,
-    ) -> BoxFuture<'a, Result<Vec<Option<i32>>, Problem>>;
+    ) -> BoxFuture<'a, Result<Vec<Option<i32>>, KafkaError>>;
     /// Creates topics and raises partitions; gives the partitions of each.
-    fn ensure<'a>(&'a self, wish: &'a Wish, timeout: Duration) -> BoxFuture<'a, Result<Vec<i32>, Problem>>;
+    fn ensure<'a>(
+        &'a self,
+        desired: &'a DesiredTopics,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<Vec<i32>, KafkaError>>;
     /// Reads how far the workers are.
-    fn read<'a>(&'a self, wish: &'a Wish, timeout: Duration) -> BoxFuture<'a, Result<Reading, Problem>>;
+    fn read<'a>(
+        &'a self,
+        desired: &'a DesiredTopics,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<Reading, KafkaError>>;
     /// Deletes the pipeline's topics and groups.
-    fn delete<'a>(&'a self, wish: &'a Wish, timeout: Duration) -> BoxFuture<'a, Result<(), Problem>>;
+    fn delete<'a>(
+        &'a self,
+        desired: &'a DesiredTopics,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<(), KafkaError>>;
 }
 
-/// What went wrong with Kafka.
+/// Why Kafka has not done what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct Problem {
-    /// What kind of problem it is.
-    pub kind: ProblemKind,
-    /// What is wrong and what would do, in one line.
+pub struct KafkaError {
+    /// Decides whether it is asked again by itself, and the reason in conditions.
+    pub kind: KafkaErrorKind,
+    /// What is wrong and the remedy, in one line.
     pub message: String,
 }
 
-/// Kinds of problems with Kafka.
+/// Whether Kafka has answered at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProblemKind {
+pub enum KafkaErrorKind {
     /// No answer.
     Unreachable,
     /// An answer, but no.
     Refused,
 }
 
-impl ProblemKind {
+impl KafkaErrorKind {
     /// The reason in conditions and the label of metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -71,20 +87,20 @@ impl ProblemKind {
     }
 }
 
-/// What one pipeline needs of Kafka.
+/// The topics of one pipeline as they should be, and what else of it is in Kafka.
 #[derive(Debug, Clone)]
-pub struct Wish {
-    /// Which pipeline.
+pub struct DesiredTopics {
+    /// The pipeline's.
     pub uid: String,
-    /// Brokers, and how to get in.
-    pub access: Access,
-    /// Topics as they should be.
+    /// Where they are.
+    pub access: KafkaAccess,
+    /// In the order of the manifest.
     pub topics: Vec<TopicPlan>,
     /// The group that workers commit as.
     pub group: String,
-    /// What is deleted besides the topics: groups, and the topic of the generator's shards.
+    /// The groups that are deleted with the topics.
     pub groups: Vec<String>,
-    /// The topic of the generator's shards.
+    /// The topic of the generator's shards, which is deleted as well.
     pub shards_topic: Option<String>,
     /// Changes when topics have to be looked at anew.
     pub topics_hash: String,
@@ -92,19 +108,19 @@ pub struct Wish {
 
 /// Brokers, and how to get in. Equal for pipelines that may share connections.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Access {
+pub struct KafkaAccess {
     /// As the manifest has it.
     pub kafka: api::Kafka,
-    /// Those that it names.
-    pub secrets: Secrets,
+    /// Those that `kafka` names.
+    pub secrets: SecretContents,
 }
 
-impl Wish {
-    /// What `pipeline` needs.
+impl DesiredTopics {
+    /// What `pipeline` needs in Kafka; `uid` is that of its object.
     #[must_use]
-    pub fn new(uid: &str, pipeline: &Pipeline, secrets: &Secrets) -> Self {
+    pub fn new(uid: &str, pipeline: &Pipeline, secrets: &SecretContents) -> Self {
         let named = secret_uses(pipeline).into_iter().filter(|named| named.kafka);
-        let access = Access {
+        let access = KafkaAccess {
             kafka: pipeline.kafka.clone(),
             secrets: named
                 .filter_map(|named| secrets.get_key_value(&named.name))
@@ -122,7 +138,7 @@ impl Wish {
         groups.extend(pipeline.generator.as_ref().map(|_| pipeline.generator_group()));
         Self {
             uid: uid.to_owned(),
-            topics_hash: hash_of(&json!([described, hashes])),
+            topics_hash: hash::of(&json!([described, hashes])),
             access,
             topics,
             group: pipeline.worker_group(),
@@ -135,7 +151,7 @@ impl Wish {
     }
 }
 
-impl Access {
+impl KafkaAccess {
     /// Where clients read the secrets.
     fn source(&self) -> SecretSource {
         let mut variables = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! One task a pipeline that keeps its topics ready and looks at its lag, whatever Kafka does.
+//! One task a pipeline that keeps its topics ready and reads its lag, whatever Kafka does.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -10,22 +10,22 @@ use runtime::backoff::Backoff;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::reading::History;
-use super::{Kafka, Problem, ProblemKind, Wish};
+use super::{DesiredTopics, KafkaClient, KafkaError, KafkaErrorKind, LagHistory};
 use crate::metrics::Metrics;
+use crate::names::PipelineKey;
 
-/// How Kafka is looked at.
+/// How often, and with how much patience, Kafka is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LinksConfig {
-    /// From one look to the next.
+pub struct MonitorConfig {
+    /// From the end of one reading to the next.
     pub interval: Duration,
-    /// Longest that a look may take.
+    /// Longest that a reading may take.
     pub timeout: Duration,
     /// Pipelines whose topics are made at the same time: each takes clients of its own, with their threads.
     pub concurrency: usize,
 }
 
-impl Default for LinksConfig {
+impl Default for MonitorConfig {
     fn default() -> Self {
         Self {
             interval: Duration::from_secs(10),
@@ -35,136 +35,137 @@ impl Default for LinksConfig {
     }
 }
 
-/// Which pipeline: namespace and name.
-pub(crate) type Key = (String, String);
-
-/// What was seen of one pipeline's Kafka last.
+/// What was observed of one pipeline's Kafka last.
 #[derive(Debug, Clone, Default)]
-pub struct Seen {
-    /// The wish that `topics` answers, by its hash.
+pub(crate) struct KafkaObservation {
+    /// The hash of the desired topics that `topics` is about.
     pub(crate) about: String,
-    /// Partitions of each topic, or what is wrong with them; `None` before Kafka has answered about the present wish.
-    pub topics: Option<Result<Vec<i32>, Problem>>,
-    /// The looks that succeeded.
-    pub history: History,
-    /// What was wrong with the last look, if it failed.
-    pub problem: Option<Problem>,
+    /// Partitions of each topic, or what is wrong with them; `None` before Kafka has answered about the topics that are
+    /// desired now.
+    pub(crate) topics: Option<Result<Vec<i32>, KafkaError>>,
+    /// The readings that succeeded.
+    pub(crate) history: LagHistory,
+    /// Why the last request failed, if it did.
+    pub(crate) error: Option<KafkaError>,
 }
 
 /// The tasks of all pipelines. Dropping it ends them.
-pub struct Links {
+pub(crate) struct Monitors {
     shared: Arc<Shared>,
-    links: Mutex<HashMap<Key, Link>>,
+    monitors: Mutex<HashMap<PipelineKey, Monitor>>,
 }
 
 struct Shared {
-    kafka: Arc<dyn Kafka>,
-    config: LinksConfig,
-    turns: Semaphore,
-    changed: mpsc::Sender<Key>,
+    kafka: Arc<dyn KafkaClient>,
+    config: MonitorConfig,
+    permits: Semaphore,
+    changed: mpsc::Sender<PipelineKey>,
     metrics: Metrics,
 }
 
-struct Link {
-    wish: watch::Sender<Arc<Wish>>,
-    seen: watch::Receiver<Arc<Seen>>,
+struct Monitor {
+    desired: watch::Sender<Arc<DesiredTopics>>,
+    observed: watch::Receiver<Arc<KafkaObservation>>,
     _task: AbortOnDropHandle<()>,
 }
 
 struct Task {
     shared: Arc<Shared>,
-    key: Key,
-    wishes: watch::Receiver<Arc<Wish>>,
-    seen: watch::Sender<Arc<Seen>>,
+    key: PipelineKey,
+    desired: watch::Receiver<Arc<DesiredTopics>>,
+    observed: watch::Sender<Arc<KafkaObservation>>,
 }
 
-impl Links {
-    /// `changed` is told the pipelines of which there is something new.
+impl Monitors {
+    /// `changed` gets the pipelines of which there is something new.
     #[must_use]
-    pub fn new(
-        kafka: Arc<dyn Kafka>,
-        config: LinksConfig,
-        changed: mpsc::Sender<Key>,
+    pub(crate) fn new(
+        kafka: Arc<dyn KafkaClient>,
+        config: MonitorConfig,
+        changed: mpsc::Sender<PipelineKey>,
         metrics: Metrics,
     ) -> Self {
         let shared = Arc::new(Shared {
             kafka,
             config,
-            turns: Semaphore::new(config.concurrency.max(1)),
+            permits: Semaphore::new(config.concurrency.max(1)),
             changed,
             metrics,
         });
         Self {
             shared,
-            links: Mutex::default(),
+            monitors: Mutex::default(),
         }
     }
 
-    /// From one look to the next.
+    /// From one reading to the next.
     #[must_use]
-    pub fn interval(&self) -> Duration {
+    pub(crate) fn interval(&self) -> Duration {
         self.shared.config.interval
     }
 
-    /// Keeps Kafka as `wish` says from now on, and gives what was seen last. Never waits.
-    pub(crate) fn want(&self, key: &Key, wish: Wish) -> Arc<Seen> {
-        let mut links = self.lock();
-        let hash = wish.topics_hash.clone();
-        let link = match links.entry(key.clone()) {
+    /// Has a task that keeps Kafka as `desired` says from now on, and gives what was observed last. Never waits.
+    pub(crate) fn ensure(&self, key: &PipelineKey, desired: DesiredTopics) -> Arc<KafkaObservation> {
+        let mut monitors = self.lock();
+        let hash = desired.topics_hash.clone();
+        let monitor = match monitors.entry(key.clone()) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(self.start(key.clone(), wish.clone())),
+            Entry::Vacant(entry) => entry.insert(self.start(key.clone(), desired.clone())),
         };
-        link.wish.send_if_modified(|known| {
-            let differs = known.topics_hash != wish.topics_hash || known.uid != wish.uid;
+        monitor.desired.send_if_modified(|known| {
+            let differs = known.topics_hash != desired.topics_hash || known.uid != desired.uid;
             if differs {
-                *known = Arc::new(wish);
+                *known = Arc::new(desired);
             }
             differs
         });
-        let seen = Arc::clone(&link.seen.borrow());
-        if seen.about == hash {
-            return seen;
+        let observed = Arc::clone(&monitor.observed.borrow());
+        if observed.about == hash {
+            return observed;
         }
-        // The answer to another wish says nothing about this one's topics.
-        Arc::new(Seen {
+        // What holds of other topics says nothing about these.
+        Arc::new(KafkaObservation {
             topics: None,
-            ..(*seen).clone()
+            ..(*observed).clone()
         })
     }
 
     /// Ends the task of a pipeline.
-    pub(crate) fn forget(&self, key: &Key) {
+    pub(crate) fn forget(&self, key: &PipelineKey) {
         self.lock().remove(key);
     }
 
     /// Ends the tasks of pipelines that are gone.
-    pub(crate) fn retain(&self, keep: impl Fn(&Key) -> bool) {
+    pub(crate) fn retain(&self, keep: impl Fn(&PipelineKey) -> bool) {
         self.lock().retain(|key, _| keep(key));
     }
 
     /// Deletes what a pipeline has in Kafka.
-    pub(crate) async fn delete(&self, wish: &Wish) -> Result<(), Problem> {
-        self.shared.kafka.delete(wish, self.shared.config.timeout).await
+    pub(crate) async fn delete(&self, desired: &DesiredTopics) -> Result<(), KafkaError> {
+        self.shared
+            .kafka
+            .delete(desired, self.shared.config.timeout)
+            .await
     }
 
-    fn start(&self, key: Key, wish: Wish) -> Link {
-        let (wish, wishes) = watch::channel(Arc::new(wish));
-        let (sender, seen) = watch::channel(Arc::new(Seen::default()));
+    fn start(&self, key: PipelineKey, desired: DesiredTopics) -> Monitor {
+        let (desired, desired_by_task) = watch::channel(Arc::new(desired));
+        let (observed_by_task, observed) = watch::channel(Arc::new(KafkaObservation::default()));
         let task = Task {
             shared: Arc::clone(&self.shared),
             key,
-            wishes,
-            seen: sender,
+            desired: desired_by_task,
+            observed: observed_by_task,
         };
-        Link {
-            wish,
-            seen,
+        Monitor {
+            desired,
+            observed,
             _task: AbortOnDropHandle::new(tokio::spawn(task.run())),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Link>> {
-        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<PipelineKey, Monitor>> {
+        self.monitors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -178,94 +179,97 @@ impl Task {
     async fn run(mut self) {
         let mut attempt = 0;
         loop {
-            let wish = Arc::clone(&self.wishes.borrow_and_update());
-            let ready = self.seen.borrow().about == wish.topics_hash
-                && matches!(self.seen.borrow().topics, Some(Ok(_)));
-            let pause = if ready || self.ensure(&wish).await {
+            let desired = Arc::clone(&self.desired.borrow_and_update());
+            let ready = self.observed.borrow().about == desired.topics_hash
+                && matches!(self.observed.borrow().topics, Some(Ok(_)));
+            let pause = if ready || self.ensure(&desired).await {
                 attempt = 0;
-                self.look(&wish).await;
+                self.read(&desired).await;
                 self.shared.config.interval
             } else {
                 attempt += 1;
                 RETRY.delay(attempt - 1, rand::random())
             };
-            // A full queue is no loss: every pipeline is looked at again by itself.
+            // A full queue is no loss: every pipeline is reconciled again by itself.
             let _ = self.shared.changed.try_send(self.key.clone());
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                changed = self.wishes.changed() => if changed.is_err() { return },
+                changed = self.desired.changed() => if changed.is_err() { return },
             }
         }
     }
 
     /// Makes topics ready; gives whether they are.
-    async fn ensure(&self, wish: &Wish) -> bool {
-        let result = self.make_ready(wish).await;
+    async fn ensure(&self, desired: &DesiredTopics) -> bool {
+        let result = self.make_ready(desired).await;
         let ready = result.is_ok();
         self.note("ensure", result.as_ref().err());
-        self.seen.send_modify(|seen| {
-            let seen = Arc::make_mut(seen);
-            seen.about.clone_from(&wish.topics_hash);
-            seen.problem = result.as_ref().err().cloned();
-            seen.topics = Some(result);
+        self.observed.send_modify(|observed| {
+            let observed = Arc::make_mut(observed);
+            observed.about.clone_from(&desired.topics_hash);
+            observed.error = result.as_ref().err().cloned();
+            observed.topics = Some(result);
         });
         ready
     }
 
-    /// Gives the partitions of each topic. Who waits for his turn has had an answer of Kafka a moment ago, so that a
+    /// Gives the partitions of each topic. Who waits for a permit has had an answer of Kafka a moment ago, so that a
     /// cluster that hangs does not hold up the pipelines of others.
-    async fn make_ready(&self, wish: &Wish) -> Result<Vec<i32>, Problem> {
+    async fn make_ready(&self, desired: &DesiredTopics) -> Result<Vec<i32>, KafkaError> {
         let Shared { kafka, config, .. } = &*self.shared;
-        let there = within(config.timeout * 2, kafka.partitions(wish, config.timeout)).await?;
+        let there = within(config.timeout * 2, kafka.partitions(desired, config.timeout)).await?;
         let enough =
             |(plan, there): (&TopicPlan, Option<i32>)| there.filter(|there| *there >= plan.partitions);
-        let ready: Option<Vec<i32>> = wish.topics.iter().zip(there).map(enough).collect();
+        let ready: Option<Vec<i32>> = desired.topics.iter().zip(there).map(enough).collect();
         if let Some(ready) = ready {
             return Ok(ready);
         }
-        // Nobody closes it.
-        let _turn = self.shared.turns.acquire().await;
-        within(config.timeout * 2, kafka.ensure(wish, config.timeout)).await
+        // Nobody closes the semaphore.
+        let _permit = self.shared.permits.acquire().await;
+        within(config.timeout * 2, kafka.ensure(desired, config.timeout)).await
     }
 
-    async fn look(&self, wish: &Wish) {
+    async fn read(&self, desired: &DesiredTopics) {
         let timeout = self.shared.config.timeout;
-        let result = within(timeout * 2, self.shared.kafka.read(wish, timeout)).await;
+        let result = within(timeout * 2, self.shared.kafka.read(desired, timeout)).await;
         self.note("read", result.as_ref().err());
-        self.seen.send_modify(|seen| {
-            let seen = Arc::make_mut(seen);
+        self.observed.send_modify(|observed| {
+            let observed = Arc::make_mut(observed);
             match result {
                 Ok(reading) => {
-                    seen.problem = None;
-                    seen.history.push(reading);
+                    observed.error = None;
+                    observed.history.push(reading);
                 }
-                Err(problem) => {
+                Err(error) => {
                     // A topic that is gone is made again.
-                    if problem.kind == ProblemKind::Refused {
-                        seen.topics = None;
+                    if error.kind == KafkaErrorKind::Refused {
+                        observed.topics = None;
                     }
-                    seen.problem = Some(problem);
+                    observed.error = Some(error);
                 }
             }
         });
     }
 
-    fn note(&self, what: &'static str, problem: Option<&Problem>) {
+    fn note(&self, request: &'static str, error: Option<&KafkaError>) {
         self.shared
             .metrics
-            .kafka_asked(what, problem.map_or("Ok", |problem| problem.kind.as_str()));
-        if let Some(problem) = problem {
-            tracing::debug!(namespace = self.key.0, pipeline = self.key.1, what, %problem, "Kafka");
+            .kafka_asked(request, error.map_or("Ok", |error| error.kind.as_str()));
+        if let Some(error) = error {
+            tracing::debug!(namespace = self.key.0, pipeline = self.key.1, request, %error, "Kafka");
         }
     }
 }
 
 /// Whatever Kafka does, it ends.
-async fn within<T>(timeout: Duration, asked: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
-    let answer = tokio::time::timeout(timeout, asked).await;
+async fn within<T>(
+    timeout: Duration,
+    request: impl Future<Output = Result<T, KafkaError>>,
+) -> Result<T, KafkaError> {
+    let answer = tokio::time::timeout(timeout, request).await;
     answer.unwrap_or_else(|_| {
-        Err(Problem {
-            kind: ProblemKind::Unreachable,
+        Err(KafkaError {
+            kind: KafkaErrorKind::Unreachable,
             message: format!("Kafka did not answer within {timeout:?}"),
         })
     })

@@ -9,8 +9,10 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Map, Value, json};
 
-use super::labels::{Role, metadata};
-use super::{BuildError, hash};
+use super::BuildError;
+use super::metadata::metadata;
+use crate::hash;
+use crate::names::{API_VERSION, KIND, Role};
 use crate::validate::Valid;
 
 /// The file's name in the ConfigMap.
@@ -28,8 +30,8 @@ const OPERATORS_OWN: [&str; 6] = [
 
 pub(crate) fn build(valid: &Valid, role: Role, name: String) -> Result<ConfigMap, BuildError> {
     let manifest = json!({
-        "apiVersion": "streampipeline.dev/v1alpha1",
-        "kind": "StreamPipeline",
+        "apiVersion": API_VERSION,
+        "kind": KIND,
         "metadata": { "name": valid.pipeline.name.as_str(), "namespace": valid.namespace },
         "spec": manifest_spec(valid),
     });

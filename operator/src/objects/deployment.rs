@@ -3,8 +3,9 @@
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::labels::{Role, label_selector, metadata};
+use super::metadata::metadata;
 use super::{Defaults, pod};
+use crate::names::{Role, label_selector};
 use crate::validate::Valid;
 
 pub(crate) fn build(valid: &Valid, defaults: &Defaults, role: Role, replicas: u32, name: &str) -> Deployment {

@@ -3,8 +3,8 @@
 use k8s_openapi::api::apps::v1::Deployment;
 
 use super::config_map::config_hash;
-use super::labels::{COMPLETE, Role, role_name};
 use super::{Defaults, deployment};
+use crate::names::{COMPLETE, Role, role_name};
 use crate::validate::Valid;
 
 /// None without `spec.generator`. `completed` is the configuration that has produced all that it was to produce: its
@@ -17,7 +17,7 @@ pub(crate) fn build(valid: &Valid, defaults: &Defaults, completed: Option<&str>)
     } else {
         u32::from(generator.replicas)
     };
-    let name = role_name(valid, Role::Generator);
+    let name = role_name(valid.pipeline.name.as_str(), Role::Generator);
     let mut deployment = deployment::build(valid, defaults, Role::Generator, replicas, &name);
     if let Some(hash) = completed.filter(|_| done) {
         deployment

@@ -3,9 +3,8 @@
 mod config_map;
 mod deployment;
 mod generator;
-mod hash;
 mod job;
-mod labels;
+mod metadata;
 mod model_cron_job;
 mod network_policy;
 mod pod;
@@ -17,16 +16,18 @@ mod service_account;
 #[cfg(test)]
 mod tests;
 mod worker;
+mod yaml;
 
 use api::crd::PullPolicy;
 use serde::Serialize;
 use serde_json::Value;
 
-pub(crate) use hash::{of as hash_of, short as short_hash};
-pub use labels::{COMPLETE, CONFIG_HASH, MANAGED, OPERATOR, Role, selector_text};
 pub(crate) use model_cron_job::name as model_name;
+pub(crate) use yaml::documents;
 
+use crate::hash;
 use crate::kind::Kind;
+use crate::names::{Role, role_name};
 use crate::validate::Valid;
 
 /// What the operator was started with and pipelines may override.
@@ -54,9 +55,9 @@ pub struct Decisions {
 /// An object as it should be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Desired {
-    /// Its kind.
+    /// Decides how the API server is asked.
     pub kind: Kind,
-    /// Its name, in the pipeline's namespace.
+    /// In the pipeline's namespace.
     pub name: String,
     /// All that the operator has to say about it.
     pub body: Value,
@@ -87,12 +88,6 @@ pub struct Objects {
 #[derive(Debug, thiserror::Error)]
 #[error("an object cannot be written as JSON: {0}")]
 pub struct BuildError(String);
-
-impl BuildError {
-    pub(crate) fn new(error: &impl std::fmt::Display) -> Self {
-        Self(error.to_string())
-    }
-}
 
 impl Objects {
     /// All of them, in the order in which they are applied.
@@ -135,7 +130,7 @@ pub fn build(valid: &Valid, defaults: &Defaults, decisions: &Decisions) -> Resul
         )?,
         desired(Kind::Job, &job)?,
     ];
-    let config = |role| config_map::build(valid, role, labels::role_name(valid, role));
+    let config = |role| config_map::build(valid, role, role_name(valid.pipeline.name.as_str(), role));
     let worker = vec![
         desired(Kind::ConfigMap, &config(Role::Worker)?)?,
         desired(

@@ -4,8 +4,10 @@ use api::{Model, TableName};
 use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, JobTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::labels::{Role, labels, metadata, role_name};
-use super::{Defaults, hash, job, pod};
+use super::metadata::metadata;
+use super::{Defaults, job, pod};
+use crate::hash;
+use crate::names::{Role, labels, role_name};
 use crate::validate::Valid;
 
 /// Longest name of a CronJob: its Jobs' names add eleven characters to it, and a label holds 63.
@@ -16,7 +18,12 @@ const HASH: usize = 8;
 const DEADLINE_SECONDS: i64 = 300;
 
 pub(crate) fn build(valid: &Valid, defaults: &Defaults, model: &Model) -> CronJob {
-    let template = pod::model_template(valid, defaults, &model.name, &role_name(valid, Role::Model));
+    let template = pod::model_template(
+        valid,
+        defaults,
+        &model.name,
+        &role_name(valid.pipeline.name.as_str(), Role::Model),
+    );
     let name = valid.pipeline.name.as_str();
     CronJob {
         metadata: metadata(valid, self::name(name, &model.name), Some(Role::Model)),

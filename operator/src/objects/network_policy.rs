@@ -14,8 +14,9 @@ use k8s_openapi::api::networking::v1::{
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::labels::{label_selector, metadata};
+use super::metadata::metadata;
 use super::pod::PORT;
+use crate::names::label_selector;
 use crate::validate::Valid;
 
 pub(crate) fn build(valid: &Valid) -> NetworkPolicy {

@@ -15,8 +15,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::Defaults;
 use super::config_map::{FILE, config_hash};
-use super::labels::{CONFIG_HASH, Role, label_selector, labels};
 use super::service_account;
+use crate::names::{CONFIG_HASH, Role, label_selector, labels};
 use crate::validate::Valid;
 
 /// The port of /livez, /readyz and /metrics.

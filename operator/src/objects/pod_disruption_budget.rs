@@ -3,12 +3,13 @@
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::labels::{Role, label_selector, metadata, role_name};
+use super::metadata::metadata;
+use crate::names::{Role, label_selector, role_name};
 use crate::validate::Valid;
 
 pub(crate) fn build(valid: &Valid, role: Role) -> PodDisruptionBudget {
     PodDisruptionBudget {
-        metadata: metadata(valid, role_name(valid, role), Some(role)),
+        metadata: metadata(valid, role_name(valid.pipeline.name.as_str(), role), Some(role)),
         spec: Some(PodDisruptionBudgetSpec {
             max_unavailable: Some(IntOrString::Int(1)),
             selector: Some(label_selector(valid.pipeline.name.as_str(), Some(role))),

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::labels::{label_selector, metadata};
+use super::metadata::metadata;
 use super::pod::PORT_NAME;
+use crate::names::label_selector;
 use crate::validate::Valid;
 
 pub(crate) fn build(valid: &Valid) -> Value {

@@ -4,8 +4,10 @@
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::json;
 
-use super::labels::{Role, metadata, role_name};
-use super::{BuildError, Defaults, hash, job, pod};
+use super::metadata::metadata;
+use super::{BuildError, Defaults, job, pod};
+use crate::hash;
+use crate::names::{Role, role_name};
 use crate::validate::Valid;
 
 /// The Job, and the name that it shares with its ConfigMap.
@@ -13,7 +15,10 @@ pub(crate) fn build(valid: &Valid, defaults: &Defaults) -> Result<(Job, String),
     let template = pod::template(valid, defaults, Role::Prepare, "");
     let template = serde_json::to_value(template).map_err(|error| BuildError(error.to_string()))?;
     let hash: String = hash::of(&json!(template)).chars().take(10).collect();
-    let name = format!("{}-{hash}", role_name(valid, Role::Prepare));
+    let name = format!(
+        "{}-{hash}",
+        role_name(valid.pipeline.name.as_str(), Role::Prepare)
+    );
     let job = Job {
         metadata: metadata(valid, name.clone(), Some(Role::Prepare)),
         // When its attempts are used up, the operator makes it anew, with pauses that grow.

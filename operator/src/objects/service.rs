@@ -3,8 +3,9 @@
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::labels::{metadata, selecting};
+use super::metadata::metadata;
 use super::pod::{PORT, PORT_NAME};
+use crate::names::selecting;
 use crate::validate::Valid;
 
 pub(crate) fn build(valid: &Valid) -> Service {

@@ -3,7 +3,7 @@
 use api::ServiceAccount as Wanted;
 use k8s_openapi::api::core::v1::ServiceAccount;
 
-use super::labels::metadata;
+use super::metadata::metadata;
 use crate::validate::Valid;
 
 /// The service account that the pods use.

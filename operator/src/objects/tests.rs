@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::*;
+use crate::names::{CONFIG_HASH, OPERATOR};
 use crate::testing::{defaults, objects, secrets, valid, valid_with};
 
 const GENERATOR: &str = "generator: {music: {}, rate: 5}";

@@ -2,8 +2,8 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 
-use super::labels::{Role, role_name};
 use super::{Defaults, deployment};
+use crate::names::{Role, role_name};
 use crate::validate::Valid;
 
 /// `replicas`: how many workers there are to be now.
@@ -13,6 +13,6 @@ pub(crate) fn build(valid: &Valid, defaults: &Defaults, replicas: u32) -> Deploy
         defaults,
         Role::Worker,
         replicas,
-        &role_name(valid, Role::Worker),
+        &role_name(valid.pipeline.name.as_str(), Role::Worker),
     )
 }

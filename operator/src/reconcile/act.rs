@@ -1,37 +1,90 @@
-//! What a reconcile does to a pipeline's objects: makes those whose turn it is, and removes what is no longer wanted.
+//! What a reconcile does to a pipeline's objects: makes those that are due, and removes what is no longer wanted.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use api::StreamPipeline;
 use kube::{Api, Resource, ResourceExt};
 
 use super::apply::{Applier, ApplyError};
-use super::context::{Context, Remembered};
-use super::rollout::Turn;
+use super::context::Context;
+use super::deletion_cost;
+use super::desire::DesiredState;
+use super::memory::PipelineMemory;
+use super::observe::ObservedState;
+use super::rollout::{self, DueParts};
 use crate::kind::Kind;
 use crate::objects::Objects;
-use crate::watch::index::Live;
+use crate::watch::live::Live;
 
-/// Makes the objects whose turn it is as they should be.
-pub(crate) async fn apply(
+/// What came of it.
+pub(super) struct Acted {
+    pub(super) failure: Option<ApplyError>,
+    /// When a Job that has given up is tried again.
+    pub(super) retry_in: Option<Duration>,
+}
+
+pub(super) async fn act(
+    resource: &StreamPipeline,
+    observed: &ObservedState,
+    desired: &DesiredState,
+    memory: &mut PipelineMemory,
+    context: &Context,
+) -> Acted {
+    let DesiredState { valid, objects, .. } = desired;
+    spare_the_busy(observed, desired, context).await;
+    let progress = observed.progress(valid, desired.workers);
+    let applier = context.applier(&valid.namespace, &valid.uid);
+    let retry_in = memory.retry_in(observed.job.as_ref());
+    let applied = apply(objects, rollout::due(progress), &applier, memory, context).await;
+    let pruned = match (&applied, progress.prepared, retry_in) {
+        (Ok(()), _, Some(Duration::ZERO)) => retry_job(objects, &applier, memory, context).await,
+        (Ok(()), true, _) => {
+            memory.attempts = 0;
+            prune(resource, observed, objects, &applier, memory, context).await
+        }
+        _ => Ok(()),
+    };
+    Acted {
+        failure: applied.and(pruned).err(),
+        retry_in,
+    }
+}
+
+/// Has the cluster stop those workers first that have the least to do. A courtesy: without it others are stopped.
+async fn spare_the_busy(observed: &ObservedState, desired: &DesiredState, context: &Context) {
+    let DesiredState { valid, workers, .. } = desired;
+    let fewer = *workers > 0 && observed.wanted_workers().is_some_and(|wanted| *workers < wanted);
+    let Some(reading) = observed.kafka.history.last().filter(|_| fewer) else {
+        return;
+    };
+    let name = valid.pipeline.name.as_str();
+    let marked = deletion_cost::mark(&context.client, &valid.namespace, name, &reading.workers).await;
+    if let Err(error) = marked {
+        tracing::warn!(%error, "the workers that are to stop first could not be marked");
+    }
+}
+
+/// Makes the objects that are due as they should be.
+async fn apply(
     objects: &Objects,
-    turn: Turn,
+    due: DueParts,
     applier: &Applier<'_>,
-    remembered: &mut Remembered,
+    memory: &mut PipelineMemory,
     context: &Context,
 ) -> Result<(), ApplyError> {
     // Identity and rules come before the pods that they are for, and a ConfigMap before who mounts it.
     let parts = [
         (true, &objects.base),
-        (turn.prepare, &objects.prepare),
-        (turn.worker, &objects.worker),
-        (turn.worker, &objects.models),
-        (turn.generator, &objects.generator),
+        (due.prepare, &objects.prepare),
+        (due.worker, &objects.worker),
+        (due.worker, &objects.models),
+        (due.generator, &objects.generator),
     ];
     let now = parts.into_iter().filter(|(now, _)| *now);
     for desired in now.flat_map(|(_, part)| part) {
-        match applier.apply(desired, &mut remembered.memory).await {
+        match applier.apply(desired, &mut memory.applied).await {
             Ok(true) => {
                 context.metrics.wrote(desired.kind.as_str());
                 tracing::info!(kind = %desired.kind, object = desired.name, "applied");
@@ -48,19 +101,19 @@ pub(crate) async fn apply(
 }
 
 /// Removes a Job that has given up, so that the next reconcile makes it anew.
-pub(crate) async fn retry_job(
+async fn retry_job(
     objects: &Objects,
     applier: &Applier<'_>,
-    remembered: &mut Remembered,
+    memory: &mut PipelineMemory,
     context: &Context,
 ) -> Result<(), ApplyError> {
     let live = context
         .index
         .get(Kind::Job, applier.namespace, &objects.prepare_name);
     if let Some(live) = live.filter(|live| !live.deleting) {
-        applier.delete(&live, &mut remembered.memory).await?;
-        remembered.attempts = remembered.attempts.saturating_add(1);
-        remembered.gave_up = None;
+        applier.delete(&live, &mut memory.applied).await?;
+        memory.attempts = memory.attempts.saturating_add(1);
+        memory.gave_up = None;
         context.metrics.wrote(Kind::Job.as_str());
     }
     Ok(())
@@ -68,15 +121,16 @@ pub(crate) async fn retry_job(
 
 /// Deletes what the pipeline owns and no longer wants. First the API server is asked whether the manifest is still the
 /// one that this follows from: a watch that lags must not delete what a newer manifest has brought.
-pub(crate) async fn prune(
+async fn prune(
     resource: &StreamPipeline,
+    observed: &ObservedState,
     objects: &Objects,
-    owned: &[Arc<Live>],
     applier: &Applier<'_>,
-    remembered: &mut Remembered,
+    memory: &mut PipelineMemory,
     context: &Context,
 ) -> Result<(), ApplyError> {
-    let orphans: Vec<&Arc<Live>> = owned
+    let orphans: Vec<&Arc<Live>> = observed
+        .owned
         .iter()
         .filter(|live| !live.deleting)
         .filter(|live| {
@@ -93,7 +147,7 @@ pub(crate) async fn prune(
     let now = api
         .get_metadata_opt(&name)
         .await
-        .map_err(|source| ApplyError::Look {
+        .map_err(|source| ApplyError::Read {
             name: name.clone(),
             source: Box::new(source),
         })?;
@@ -106,7 +160,7 @@ pub(crate) async fn prune(
         return Ok(());
     }
     for orphan in orphans {
-        applier.delete(orphan, &mut remembered.memory).await?;
+        applier.delete(orphan, &mut memory.applied).await?;
         context.metrics.wrote(orphan.kind.as_str());
         tracing::info!(kind = %orphan.kind, object = orphan.name, "deleted, since the manifest no longer has it");
     }

@@ -4,43 +4,30 @@ use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client};
 
-use super::memory::Memory;
+use super::applied::AppliedObjects;
 use crate::kind::Kind;
-use crate::objects::{Desired, OPERATOR};
-use crate::watch::index::{Index, Live};
+use crate::names::OPERATOR;
+use crate::objects::Desired;
+use crate::watch::index::Index;
+use crate::watch::live::Live;
 
-/// Why an object is not as it should be.
 #[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
+pub(crate) enum ApplyError {
     /// Another's object has the name.
     #[error("{kind} {name} is there and belongs to {owner}")]
-    NameConflict {
-        /// Its kind.
-        kind: Kind,
-        /// Its name.
-        name: String,
-        /// Whose it is.
-        owner: String,
-    },
-    /// The pipeline itself cannot be looked at.
+    NameConflict { kind: Kind, name: String, owner: String },
+    /// The pipeline itself.
     #[error("cannot look at the pipeline {name}")]
-    Look {
-        /// Its name.
+    Read {
         name: String,
-        /// What the API server said.
         #[source]
         source: Box<kube::Error>,
     },
-    /// The API server refused.
     #[error("cannot {action} {kind} {name}")]
     Refused {
-        /// What was tried.
         action: &'static str,
-        /// The object's kind.
         kind: Kind,
-        /// Its name.
         name: String,
-        /// What the API server said.
         #[source]
         source: Box<kube::Error>,
     },
@@ -58,34 +45,35 @@ impl ApplyError {
     }
 }
 
-/// Applies to one pipeline's namespace.
-pub struct Applier<'a> {
-    /// The API server.
-    pub client: &'a Client,
-    /// What is there.
-    pub index: &'a Index,
-    /// The pipeline's namespace.
-    pub namespace: &'a str,
-    /// The pipeline's uid.
-    pub uid: &'a str,
+/// Writes to one pipeline's namespace, in its name.
+pub(crate) struct Applier<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) index: &'a Index,
+    pub(crate) namespace: &'a str,
+    /// The pipeline's.
+    pub(crate) uid: &'a str,
 }
 
 impl Applier<'_> {
     /// Makes the cluster have `desired`. Gives whether anything was written.
-    pub async fn apply(&self, desired: &Desired, memory: &mut Memory) -> Result<bool, ApplyError> {
+    pub(crate) async fn apply(
+        &self,
+        desired: &Desired,
+        known: &mut AppliedObjects,
+    ) -> Result<bool, ApplyError> {
         let Desired { kind, name, body, .. } = desired;
         let seen = self.index.get(*kind, self.namespace, name);
-        if memory.is_current(desired, seen.as_deref()) {
+        if known.is_current(desired, seen.as_deref()) {
             return Ok(false);
         }
         // What the watch does not show may be there all the same: somebody else's, or ours and made a moment ago.
         let live = match seen {
             Some(live) => Some((*live).clone()),
-            None => self.look(*kind, name).await?,
+            None => self.read(*kind, name).await?,
         };
         if let Some(live) = &live {
             self.check_owner(live)?;
-            if memory.is_current(desired, Some(live)) {
+            if known.is_current(desired, Some(live)) {
                 return Ok(false);
             }
         }
@@ -96,12 +84,12 @@ impl Applier<'_> {
             .await
             .map_err(refused("apply", *kind, name))?;
         let after = Live::new(*kind, &after.metadata);
-        memory.applied(desired, live.as_ref(), &after);
+        known.remember(desired, live.as_ref(), &after);
         Ok(true)
     }
 
     /// Deletes an object of the pipeline's, if it is still the one that was seen. One that is gone is fine.
-    pub async fn delete(&self, live: &Live, memory: &mut Memory) -> Result<(), ApplyError> {
+    pub(crate) async fn delete(&self, live: &Live, known: &mut AppliedObjects) -> Result<(), ApplyError> {
         let parameters = DeleteParams {
             preconditions: Some(Preconditions {
                 uid: Some(live.uid.clone()),
@@ -109,7 +97,7 @@ impl Applier<'_> {
             }),
             ..DeleteParams::background()
         };
-        memory.forget(live.kind, &live.name);
+        known.forget(live.kind, &live.name);
         match self.api(live.kind).delete(&live.name, &parameters).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
@@ -117,7 +105,7 @@ impl Applier<'_> {
         }
     }
 
-    async fn look(&self, kind: Kind, name: &str) -> Result<Option<Live>, ApplyError> {
+    async fn read(&self, kind: Kind, name: &str) -> Result<Option<Live>, ApplyError> {
         let found: Option<PartialObjectMeta<DynamicObject>> = self
             .api(kind)
             .get_metadata_opt(name)
@@ -127,7 +115,7 @@ impl Applier<'_> {
     }
 
     fn check_owner(&self, live: &Live) -> Result<(), ApplyError> {
-        match owner_of_another(live, self.uid) {
+        match live.other_owner(self.uid) {
             None => Ok(()),
             Some(owner) => Err(ApplyError::NameConflict {
                 kind: live.kind,
@@ -140,17 +128,6 @@ impl Applier<'_> {
     fn api(&self, kind: Kind) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), self.namespace, &kind.resource())
     }
-}
-
-/// Whose an object is that the pipeline with `uid` does not own.
-pub(crate) fn owner_of_another(live: &Live, uid: &str) -> Option<String> {
-    if live.is_owned_by(uid) {
-        return None;
-    }
-    Some(match &live.owner {
-        Some((name, _)) => format!("the pipeline {name}, or to an earlier one of that name"),
-        None => "somebody else".to_owned(),
-    })
 }
 
 fn refused(action: &'static str, kind: Kind, name: &str) -> impl FnOnce(kube::Error) -> ApplyError {

@@ -1,5 +1,5 @@
-//! Events about pipelines. What happens again soon counts the event up that told of it first, as Kubernetes' own
-//! components do; of an event no more is remembered than that takes, since a thousand pipelines tell a lot when they start.
+//! Events about pipelines. What happens again soon counts the first event of it up, as Kubernetes' own components do; of
+//! an event no more is remembered than that takes, since a thousand pipelines emit many when they start.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,26 +12,26 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
 
-use crate::objects::OPERATOR;
+use crate::names::OPERATOR;
 use crate::status::Transition;
 
-/// What happens again after so long is told anew.
+/// What happens again after so long is another event.
 const SERIES: SignedDuration = SignedDuration::from_mins(6);
 
 /// Kubernetes takes no longer notes.
 const NOTE: usize = 1000;
 
-/// Tells events, and remembers what was told lately.
-pub struct Events {
+/// Emits events, and remembers those of the last minutes.
+pub(crate) struct Events {
     client: Client,
     /// This process's name.
     instance: String,
-    told: Mutex<HashMap<What, Told>>,
+    series: Mutex<HashMap<SeriesKey, Series>>,
 }
 
 /// What the events of a series have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct What {
+struct SeriesKey {
     uid: String,
     action: String,
     reason: String,
@@ -39,75 +39,74 @@ struct What {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Told {
-    /// The event's.
+struct Series {
+    /// The first event's.
     name: String,
     count: i32,
     last: Timestamp,
 }
 
 impl Events {
-    /// Events are told by `instance`.
+    /// `instance` is this process.
     #[must_use]
-    pub fn new(client: Client, instance: String) -> Self {
+    pub(crate) fn new(client: Client, instance: String) -> Self {
         Self {
             client,
             instance,
-            told: Mutex::default(),
+            series: Mutex::default(),
         }
     }
 
-    /// Tells of a transition at `now`.
-    pub(crate) async fn tell(
+    pub(crate) async fn emit(
         &self,
         pipeline: &StreamPipeline,
         transition: &Transition,
         now: Timestamp,
     ) -> Result<(), kube::Error> {
-        let what = What {
+        let key = SeriesKey {
             uid: pipeline.uid().unwrap_or_default(),
             action: transition.kind.clone(),
             reason: transition.reason.clone(),
             warning: transition.warning,
         };
-        let known = self.known(&what, now);
+        let known = self.counted_up(&key, now);
         let namespace = pipeline.namespace().unwrap_or_default();
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
-        if let Some(told) = &known {
-            let series = json!({ "series": { "count": told.count, "lastObservedTime": MicroTime(now) } });
+        if let Some(series) = &known {
+            let patch = json!({ "series": { "count": series.count, "lastObservedTime": MicroTime(now) } });
             let parameters = PatchParams::default();
-            match api.patch(&told.name, &parameters, &Patch::Merge(series)).await {
-                // It is gone, and told anew.
+            match api.patch(&series.name, &parameters, &Patch::Merge(patch)).await {
+                // It is gone: another is created.
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
                 outcome => {
-                    self.told().insert(what, told.clone());
+                    self.series().insert(key, series.clone());
                     return outcome.map(drop);
                 }
             }
         }
         let event = self.event(pipeline, transition, now);
-        let told = Told {
+        let series = Series {
             name: event.name_any(),
             count: 1,
             last: now,
         };
         api.create(&PostParams::default(), &event).await?;
-        self.told().insert(what, told);
+        self.series().insert(key, series);
         Ok(())
     }
 
-    /// The event that is to be counted up, with its new count. Old ones are forgotten.
-    fn known(&self, what: &What, now: Timestamp) -> Option<Told> {
-        let mut told = self.told();
+    /// The series to which what happens belongs, with its new count. Old ones are forgotten.
+    fn counted_up(&self, key: &SeriesKey, now: Timestamp) -> Option<Series> {
+        let mut all = self.series();
         // Looking through all of them each time would be work that grows with the square of the pipelines.
-        if told.len() == told.capacity() {
-            told.retain(|_, told| told.last + SERIES > now);
+        if all.len() == all.capacity() {
+            all.retain(|_, series| series.last + SERIES > now);
         }
-        let told = told.get(what).filter(|told| told.last + SERIES > now)?;
-        Some(Told {
-            count: told.count + 1,
+        let series = all.get(key).filter(|series| series.last + SERIES > now)?;
+        Some(Series {
+            count: series.count + 1,
             last: now,
-            ..told.clone()
+            ..series.clone()
         })
     }
 
@@ -137,7 +136,7 @@ impl Events {
         }
     }
 
-    fn told(&self) -> MutexGuard<'_, HashMap<What, Told>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn series(&self) -> MutexGuard<'_, HashMap<SeriesKey, Series>> {
+        self.series.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,88 +1,83 @@
-//! What the operator has done, so that it does nothing twice. It is lost with the process: the next one applies
-//! everything once, which changes nothing in the cluster.
+//! What is remembered of each pipeline from one reconcile to the next.
 
-use std::collections::HashMap;
+use std::time::Duration;
 
-use crate::kind::Kind;
-use crate::objects::Desired;
-use crate::watch::index::Live;
+use api::StreamPipeline;
+use api::crd::StreamPipelineStatus;
+use kube::ResourceExt;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
-/// What was applied for one pipeline.
+use super::applied::AppliedObjects;
+use super::rollout;
+use crate::kafka::KafkaError;
+use crate::scaling::Autoscaler;
+use crate::watch::live::JobState;
+
+#[derive(Default)]
+pub(crate) struct PipelineMemory {
+    pub(crate) uid: String,
+    pub(crate) applied: AppliedObjects,
+    pub(crate) status: WrittenStatus,
+    pub(crate) autoscaler: Autoscaler,
+    /// Jobs that have given up, one after the other.
+    pub(crate) attempts: u32,
+    /// When it was seen that the present one has: clocks of machines differ and jump, so theirs are not asked.
+    pub(crate) gave_up: Option<Instant>,
+    /// Reconciles that have failed, one after the other.
+    pub(crate) failures: u32,
+    pub(crate) cleanup: Cleanup,
+    /// What the status of an object that is no pipeline was given last: its generation, and the message.
+    pub(crate) unreadable: Option<(Option<i64>, String)>,
+}
+
+impl PipelineMemory {
+    /// When a Job that has given up is tried again.
+    pub(crate) fn retry_in(&mut self, job: Option<&JobState>) -> Option<Duration> {
+        let gave_up = job.is_some_and(|job| job.failed);
+        self.gave_up = gave_up.then(|| self.gave_up.unwrap_or_else(Instant::now));
+        let since = self.gave_up?;
+        Some(rollout::retry_in(since.elapsed(), self.attempts))
+    }
+}
+
+/// The status that was written last, and where it will be seen.
 #[derive(Debug, Clone, Default)]
-pub struct Memory(HashMap<(Kind, String), Applied>);
+pub(crate) struct WrittenStatus(Option<Written>);
 
 #[derive(Debug, Clone)]
-struct Applied {
-    hash: String,
-    uid: String,
-    /// Version that the object had before, as far as was known; a watch that lags still shows it.
+struct Written {
+    status: StreamPipelineStatus,
+    /// The resource's version before; a watch that lags still shows it.
     before: Option<String>,
-    /// Version that it had afterwards.
-    after: String,
 }
 
-impl Memory {
-    /// Whether the cluster has the object as it should be, as far as can be seen.
-    #[must_use]
-    pub fn is_current(&self, desired: &Desired, live: Option<&Live>) -> bool {
-        let Some(applied) = self.0.get(&(desired.kind, desired.name.clone())) else {
-            return false;
-        };
-        if applied.hash != desired.hash {
-            return false;
-        }
-        match live {
-            // A watch that has not seen it yet, or an object that is gone: it was made a moment ago only if nothing was
-            // there before.
-            None => false,
-            Some(live) if live.uid != applied.uid || live.deleting => false,
-            Some(live) => {
-                let version = live.version();
-                let seen = version == applied.after || Some(&version) == applied.before.as_ref();
-                seen && has_metadata(desired, live)
-            }
+impl WrittenStatus {
+    /// The status that the API server has: what was written last, while the watch still shows what was before.
+    pub(crate) fn newest(&self, resource: &StreamPipeline) -> StreamPipelineStatus {
+        match &self.0 {
+            Some(written) if written.before == resource.resource_version() => written.status.clone(),
+            _ => resource.status.clone().unwrap_or_default(),
         }
     }
 
-    /// Notes that the object was applied.
-    pub fn applied(&mut self, desired: &Desired, before: Option<&Live>, after: &Live) {
-        let applied = Applied {
-            hash: desired.hash.clone(),
-            uid: after.uid.clone(),
-            before: before.map(Live::version),
-            after: after.version(),
-        };
-        self.0.insert((desired.kind, desired.name.clone()), applied);
-    }
-
-    /// The generation that an object got when it was applied.
-    #[must_use]
-    pub fn generation(&self, desired: &Desired) -> Option<i64> {
-        self.0
-            .get(&(desired.kind, desired.name.clone()))?
-            .after
-            .parse()
-            .ok()
-    }
-
-    /// Forgets an object.
-    pub fn forget(&mut self, kind: Kind, name: &str) {
-        self.0.remove(&(kind, name.to_owned()));
+    pub(crate) fn remember(&mut self, resource: &StreamPipeline, status: StreamPipelineStatus) {
+        self.0 = Some(Written {
+            status,
+            before: resource.resource_version(),
+        });
     }
 }
 
-/// Labels and annotations do not raise a generation.
-fn has_metadata(desired: &Desired, live: &Live) -> bool {
-    let has = |member: &str, there: &std::collections::BTreeMap<String, String>| {
-        desired
-            .body
-            .pointer(&format!("/metadata/{member}"))
-            .and_then(serde_json::Value::as_object)
-            .is_none_or(|wanted| {
-                wanted
-                    .iter()
-                    .all(|(key, value)| there.get(key).map(String::as_str) == value.as_str())
-            })
-    };
-    has("labels", &live.labels) && has("annotations", &live.annotations)
+/// How far the deletion of topics and groups is.
+#[derive(Default)]
+pub(crate) struct Cleanup {
+    /// Kafka is slow at times, and a reconcile must not be: so it runs by itself.
+    pub(crate) task: Option<AbortOnDropHandle<Result<(), KafkaError>>>,
+    /// Why the last attempt failed.
+    pub(crate) error: Option<String>,
+    /// When the next attempt may begin.
+    pub(crate) next: Option<Instant>,
+    /// When it was begun, by this process.
+    pub(crate) begun: Option<Instant>,
 }

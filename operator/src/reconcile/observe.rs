@@ -1,137 +1,145 @@
-//! What there is of one pipeline, gathered for one reconcile.
+//! What there is of one pipeline, gathered for one reconcile: from the watches, from Kafka, and from pods that do not work.
 
 use std::sync::Arc;
 
 use api::Pipeline;
 use scaler::Decision;
 
+use super::applied::AppliedObjects;
 use super::context::Context;
-use super::dereference::{self, DereferenceError, PodsSeen};
-use super::memory::Memory;
-use super::rollout::Progress;
-use crate::kafka::Seen;
+use super::dereference::{self, DereferenceError};
+use super::rollout::RolloutProgress;
+use crate::kafka::KafkaObservation;
 use crate::kind::Kind;
-use crate::objects::{self, COMPLETE, Decisions, Desired, Role};
+use crate::names::{COMPLETE, Role, role_name};
+use crate::objects::{self, Desired};
+use crate::pods::PodSummary;
 use crate::scaling::Workers;
 use crate::scaling::workers::desired_workers;
-use crate::status::{ModelSeen, Obstacle, Workload};
+use crate::status::{Blocker, ObservedModel, Workload};
 use crate::validate::Valid;
-use crate::watch::index::{DeploymentState, JobState, Live, State};
+use crate::watch::live::{DeploymentState, JobState, Live, ObjectState};
 
-/// What there is of a pipeline.
-pub(crate) struct Scene {
+pub(super) struct ObservedState {
+    pub(super) kafka: Arc<KafkaObservation>,
+    /// All that the pipeline owns.
+    pub(super) owned: Vec<Arc<Live>>,
     worker: Option<Arc<Live>>,
     generator: Option<Arc<Live>>,
-    worker_pods: PodsSeen,
-    generator_pods: PodsSeen,
+    worker_pods: PodSummary,
+    generator_pods: PodSummary,
     /// The generator's configuration that is complete.
-    pub(crate) completed: Option<String>,
+    pub(super) completed: Option<String>,
     /// The Job for the present manifest.
-    pub(crate) job: Option<JobState>,
-    pub(crate) job_pods: PodsSeen,
+    pub(super) job: Option<JobState>,
+    pub(super) job_pods: PodSummary,
 }
 
-/// Looks at what the watches have seen, and at pods that do not work.
-pub(crate) async fn look(
+pub(super) async fn observe(
     valid: &Valid,
-    owned: &[Arc<Live>],
+    kafka: Arc<KafkaObservation>,
     context: &Context,
-) -> Result<Scene, DereferenceError> {
-    let name = valid.pipeline.name.as_str();
-    let deployment = |role: Role| {
-        let name = format!("{name}-{}", role.as_str());
-        owned
-            .iter()
-            .find(|live| live.kind == Kind::Deployment && live.name == name)
-            .cloned()
-    };
-    let mut scene = Scene {
-        worker: deployment(Role::Worker),
-        generator: deployment(Role::Generator),
-        worker_pods: PodsSeen::default(),
-        generator_pods: PodsSeen::default(),
-        completed: None,
+) -> Result<ObservedState, DereferenceError> {
+    let owned = context.index.owned_by(&valid.uid);
+    let worker = find(
+        &owned,
+        Kind::Deployment,
+        &role_name(valid.pipeline.name.as_str(), Role::Worker),
+    )
+    .cloned();
+    let generator = find(
+        &owned,
+        Kind::Deployment,
+        &role_name(valid.pipeline.name.as_str(), Role::Generator),
+    )
+    .cloned();
+    let worker_pods = pods_if_lacking(worker.as_deref(), Role::Worker, valid, context).await?;
+    let generator_pods = pods_if_lacking(generator.as_deref(), Role::Generator, valid, context).await?;
+    Ok(ObservedState {
+        kafka,
+        completed: completed(valid, generator.as_deref(), &generator_pods),
+        owned,
+        worker,
+        generator,
+        worker_pods,
+        generator_pods,
         job: None,
-        job_pods: PodsSeen::default(),
-    };
-    if lacks_pods(scene.worker.as_deref()) {
-        scene.worker_pods = dereference::pods(&context.client, &valid.namespace, name, Role::Worker).await?;
+        job_pods: PodSummary::default(),
+    })
+}
+
+/// Pods are only listed when a Deployment has fewer that work than it should have.
+async fn pods_if_lacking(
+    deployment: Option<&Live>,
+    role: Role,
+    valid: &Valid,
+    context: &Context,
+) -> Result<PodSummary, DereferenceError> {
+    if deployment_state(deployment).is_some_and(|state| state.available < state.wanted) {
+        let name = valid.pipeline.name.as_str();
+        return dereference::pods(&context.client, &valid.namespace, name, role).await;
     }
-    if lacks_pods(scene.generator.as_deref()) {
-        scene.generator_pods =
-            dereference::pods(&context.client, &valid.namespace, name, Role::Generator).await?;
-    }
-    scene.completed = scene
-        .generator
-        .as_ref()
-        .and_then(|live| live.annotations.get(COMPLETE).cloned());
-    let wanted = valid
+    Ok(PodSummary::default())
+}
+
+/// The generator's configuration that is complete: as the Deployment remembers it, or since enough pods have ended.
+fn completed(valid: &Valid, generator: Option<&Live>, pods: &PodSummary) -> Option<String> {
+    let remembered = generator.and_then(|live| live.annotations.get(COMPLETE).cloned());
+    let limited = valid
         .pipeline
         .generator
         .as_ref()
         .filter(|generator| generator.limit != api::GeneratorLimit::default());
-    if let Some(generator) = wanted {
-        let ended = scene
-            .generator_pods
-            .completed
-            .iter()
-            .find(|(_, pods)| **pods >= u32::from(generator.replicas));
-        if let Some((hash, _)) = ended {
-            scene.completed = Some(hash.clone());
-        }
-    }
-    Ok(scene)
+    let ended = limited.and_then(|generator| {
+        let mut completed = pods.completed.iter();
+        completed.find(|(_, pods)| **pods >= u32::from(generator.replicas))
+    });
+    ended.map(|(hash, _)| hash.clone()).or(remembered)
+}
+
+fn find<'a>(owned: &'a [Arc<Live>], kind: Kind, name: &str) -> Option<&'a Arc<Live>> {
+    owned.iter().find(|live| live.kind == kind && live.name == name)
 }
 
 fn deployment_state(live: Option<&Live>) -> Option<DeploymentState> {
     match live.map(|live| &live.state) {
-        Some(State::Deployment(state)) => Some(state.clone()),
+        Some(ObjectState::Deployment(state)) => Some(state.clone()),
         _ => None,
     }
 }
 
-fn lacks_pods(live: Option<&Live>) -> bool {
-    deployment_state(live).is_some_and(|state| state.available < state.wanted)
-}
-
-impl Scene {
-    /// Adds the Job, whose name follows from what was built.
-    pub(crate) async fn for_job(
+impl ObservedState {
+    /// Adds the Job, whose name follows from what is desired.
+    pub(super) async fn add_job(
         &mut self,
         name: &str,
-        owned: &[Arc<Live>],
         valid: &Valid,
         context: &Context,
     ) -> Result<(), DereferenceError> {
-        let live = owned
-            .iter()
-            .find(|live| live.kind == Kind::Job && live.name == name);
-        let Some(Live {
-            state: State::Job(job),
-            ..
-        }) = live.map(Arc::as_ref)
-        else {
+        let live = find(&self.owned, Kind::Job, name);
+        let Some(ObjectState::Job(job)) = live.map(|live| &live.state) else {
             return Ok(());
         };
+        let job = job.clone();
         if !job.complete {
             let pipeline = valid.pipeline.name.as_str();
             self.job_pods =
                 dereference::pods(&context.client, &valid.namespace, pipeline, Role::Prepare).await?;
         }
-        self.job = Some(job.clone());
+        self.job = Some(job);
         Ok(())
     }
 
-    /// How far the pipeline is.
-    pub(crate) fn progress(&self, valid: &Valid, kafka: &Seen, workers: u32) -> Progress {
-        Progress {
-            topics_ready: matches!(kafka.topics, Some(Ok(_))),
+    /// How far the pipeline is, if it is to have `workers`.
+    pub(super) fn progress(&self, valid: &Valid, workers: u32) -> RolloutProgress {
+        RolloutProgress {
+            topics_ready: matches!(self.kafka.topics, Some(Ok(_))),
             job_exists: self.job.is_some(),
             prepared: self.job.as_ref().is_some_and(|job| job.complete),
             workers_paused: workers == 0,
             workers_serve: deployment_state(self.worker.as_deref()).is_some_and(|state| state.available > 0),
             generator_exists: self.generator.is_some(),
-            generator_rests: valid
+            generator_paused: valid
                 .pipeline
                 .generator
                 .as_ref()
@@ -140,11 +148,11 @@ impl Scene {
     }
 
     /// Workers or generator, next to what they should be.
-    pub(crate) fn workload<'a>(
+    pub(super) fn workload<'a>(
         &'a self,
         role: Role,
         desired: &[Desired],
-        memory: &Memory,
+        applied: &AppliedObjects,
         context: &Context,
         valid: &Valid,
     ) -> Workload<'a> {
@@ -159,10 +167,10 @@ impl Scene {
         Workload {
             current: desired.iter().all(|desired| {
                 let live = context.index.get(desired.kind, &valid.namespace, &desired.name);
-                memory.is_current(desired, live.as_deref())
+                applied.is_current(desired, live.as_deref())
             }),
             generation: deployment
-                .and_then(|desired| memory.generation(desired))
+                .and_then(|desired| applied.generation(desired))
                 .unwrap_or(0),
             state: deployment_state(newest.as_deref()),
             wanted: deployment
@@ -172,27 +180,10 @@ impl Scene {
         }
     }
 
-    /// The models with their CronJobs.
-    pub(crate) fn models(valid: &Valid, context: &Context) -> Vec<ModelSeen> {
-        let seen = |model: &api::Model| {
-            let name = objects::model_name(valid.pipeline.name.as_str(), &model.name);
-            let live = context.index.get(Kind::CronJob, &valid.namespace, &name);
-            let own = live.filter(|live| live.is_owned_by(&valid.uid));
-            ModelSeen {
-                name: model.name.to_string(),
-                state: own.and_then(|live| match &live.state {
-                    State::CronJob(state) => Some(state.clone()),
-                    _ => None,
-                }),
-            }
-        };
-        valid.pipeline.models.iter().map(seen).collect()
-    }
-
     /// The workers as the scaler sees them; `None` before there is a Deployment. What was `decided` last counts, not what
     /// somebody has made of the Deployment since: a decision to leave things as they are would make that the operator's
     /// own.
-    pub(crate) fn workers(&self, pipeline: &Pipeline, decided: Option<&Decision>) -> Option<Workers> {
+    pub(super) fn workers(&self, pipeline: &Pipeline, decided: Option<&Decision>) -> Option<Workers> {
         let state = deployment_state(self.worker.as_deref())?;
         let count = |number: i32| u32::try_from(number).unwrap_or(0);
         Some(Workers {
@@ -204,20 +195,37 @@ impl Scene {
     }
 
     /// Workers that the Deployment asks for at present.
-    pub(crate) fn workers_wanted(&self) -> Option<u32> {
+    pub(super) fn wanted_workers(&self) -> Option<u32> {
         u32::try_from(deployment_state(self.worker.as_deref())?.wanted).ok()
     }
 
-    /// Somebody else keeps changing the number of workers.
-    pub(crate) fn contested(&self, decisions: &Decisions) -> Option<Obstacle> {
+    /// Somebody else keeps changing the number of workers, of which there are to be `workers`.
+    pub(super) fn contested(&self, workers: u32) -> Option<Blocker> {
         let state = deployment_state(self.worker.as_deref())?;
         let manager = state.replicas_set_by?;
-        (state.wanted != decisions.workers as i32).then(|| Obstacle {
+        (state.wanted != workers as i32).then(|| Blocker {
             reason: "ReplicasContested",
             message: format!(
-                "{manager} has set the Deployment to {} workers, where {} are wanted; let it scale the StreamPipeline instead (kubectl scale sp, or scaleTargetRef of kind StreamPipeline)",
-                state.wanted, decisions.workers
+                "{manager} has set the Deployment to {} workers, where {workers} are wanted; let it scale the StreamPipeline instead (kubectl scale sp, or scaleTargetRef of kind StreamPipeline)",
+                state.wanted
             ),
         })
     }
+}
+
+/// The models with their CronJobs.
+pub(super) fn models(valid: &Valid, context: &Context) -> Vec<ObservedModel> {
+    let observed = |model: &api::Model| {
+        let name = objects::model_name(valid.pipeline.name.as_str(), &model.name);
+        let live = context.index.get(Kind::CronJob, &valid.namespace, &name);
+        let own = live.filter(|live| live.is_owned_by(&valid.uid));
+        ObservedModel {
+            name: model.name.to_string(),
+            state: own.and_then(|live| match &live.state {
+                ObjectState::CronJob(state) => Some(state.clone()),
+                _ => None,
+            }),
+        }
+    };
+    valid.pipeline.models.iter().map(observed).collect()
 }

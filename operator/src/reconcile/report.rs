@@ -1,121 +1,121 @@
-//! The pipeline's own object: status, finalizers, events. Written only when something changes.
+//! The end of a reconcile: what the pipeline's status says from now on, and when it is reconciled again.
+
+use std::time::Duration;
 
 use api::StreamPipeline;
 use api::crd::StreamPipelineStatus;
-use kube::api::{Patch, PatchParams};
-use kube::{Api, ResourceExt};
-use serde_json::json;
+use kube::Resource;
+use kube::runtime::controller::Action;
+use tokio::time::Instant;
 
+use super::act::Acted;
+use super::apply::ApplyError;
 use super::context::Context;
-use crate::objects::OPERATOR;
-use crate::status::{Transition, transitions};
+use super::desire::DesiredState;
+use super::error::ReconcileError;
+use super::memory::PipelineMemory;
+use super::observe::{self, ObservedState};
+use super::write::{emit, write_status};
+use crate::names::Role;
+use crate::status::{self, Blocker, StatusInput};
+use crate::validate::ValidationError;
 
-/// Why the pipeline's own object could not be written.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write the {what} of the pipeline")]
-pub struct WriteError {
-    /// Status or finalizers.
-    pub what: &'static str,
-    /// What the API server said.
-    #[source]
-    pub source: Box<kube::Error>,
-}
+/// Without anything new a pipeline is reconciled again after this.
+const RESYNC: Duration = Duration::from_mins(5);
+/// While something is under way, its next step may be only a moment away and no watch shows it.
+const UNDER_WAY: Duration = Duration::from_secs(5);
 
-/// The status that was written last, and where it will be seen.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct StatusMemory(Option<Written>);
-
-#[derive(Debug, Clone)]
-struct Written {
-    status: StreamPipelineStatus,
-    /// The resource's version before; a watch that lags still shows it.
-    before: Option<String>,
-}
-
-impl StatusMemory {
-    /// The status that the API server has: what was written last, while the watch still shows what was before.
-    pub(crate) fn newest(&self, resource: &StreamPipeline) -> StreamPipelineStatus {
-        match &self.0 {
-            Some(written) if written.before == resource.resource_version() => written.status.clone(),
-            _ => resource.status.clone().unwrap_or_default(),
-        }
-    }
-}
-
-/// Writes `status` if it says something else than `previous`, and tells of what has changed by events.
-pub(crate) async fn write_status(
+pub(super) async fn report(
     resource: &StreamPipeline,
-    status: StreamPipelineStatus,
+    observed: &ObservedState,
+    desired: &DesiredState,
+    acted: Acted,
     previous: &StreamPipelineStatus,
-    memory: &mut StatusMemory,
+    memory: &mut PipelineMemory,
     context: &Context,
-) -> Result<(), WriteError> {
-    if status == *previous {
-        return Ok(());
+) -> Result<Action, ReconcileError> {
+    let DesiredState { valid, objects, .. } = desired;
+    let Acted { failure, retry_in } = acted;
+    let workload = |role, part| observed.workload(role, part, &memory.applied, context, valid);
+    let input = StatusInput {
+        generation: resource.meta().generation,
+        valid,
+        blocker: failure
+            .as_ref()
+            .and_then(blocker)
+            .or_else(|| observed.contested(desired.workers)),
+        kafka: &observed.kafka,
+        interval: context.monitors.interval(),
+        job: observed.job.clone(),
+        retry_in,
+        job_pods: &observed.job_pods,
+        worker: workload(Role::Worker, &objects.worker),
+        generator: workload(Role::Generator, &objects.generator),
+        models: observe::models(valid, context),
+        complete: desired.complete,
+        scaling: desired.scaling.clone(),
+        now: Instant::now(),
+        time: desired.time,
+    };
+    let status = status::status(&input, previous);
+    let steady = is_ready(&status);
+    write_status(resource, status, previous, &mut memory.status, context).await?;
+    if let Some(scaled) = &desired.scaled {
+        emit(resource, scaled, context).await;
     }
-    let name = resource.name_any();
-    let api: Api<StreamPipeline> =
-        Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
-    let patch = json!({
-        "apiVersion": "streampipeline.dev/v1alpha1",
-        "kind": "StreamPipeline",
-        "metadata": { "name": name, "uid": resource.uid() },
-        "status": status,
-    });
-    let parameters = PatchParams::apply(OPERATOR).force();
-    let written = api.patch_status(&name, &parameters, &Patch::Apply(&patch)).await;
-    written.map_err(|source| WriteError {
-        what: "status",
-        source: Box::new(source),
-    })?;
-    context.metrics.wrote("status");
-    for transition in transitions(&previous.conditions, &status.conditions) {
-        tell(resource, &transition, context).await;
-    }
-    memory.0 = Some(Written {
-        status,
-        before: resource.resource_version(),
-    });
-    Ok(())
-}
-
-/// An event is a courtesy: one that cannot be written is only logged.
-pub(crate) async fn tell(resource: &StreamPipeline, transition: &Transition, context: &Context) {
-    let now = (context.clock)();
-    if let Err(error) = context.events.tell(resource, transition, now).await {
-        tracing::debug!(%error, "an event could not be written");
+    match failure {
+        Some(failure) => Err(failure.into()),
+        None => Ok(again(steady, retry_in)),
     }
 }
 
-/// Sets the finalizers, unless somebody else has changed the object meanwhile.
-pub(crate) async fn write_finalizers(
+/// The pipeline cannot be built as it is: what runs of it goes on.
+pub(super) async fn invalid(
     resource: &StreamPipeline,
-    finalizers: &[String],
+    error: &ValidationError,
+    previous: &StreamPipelineStatus,
+    memory: &mut PipelineMemory,
     context: &Context,
-) -> Result<(), WriteError> {
-    let api: Api<StreamPipeline> =
-        Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
-    let patch = json!({ "metadata": {
-        "finalizers": finalizers,
-        "resourceVersion": resource.resource_version(),
-    }});
-    let written = api
-        .patch(
-            &resource.name_any(),
-            &PatchParams::default(),
-            &Patch::Merge(&patch),
-        )
-        .await;
-    match written {
-        Ok(_) => {
-            context.metrics.wrote("status");
-            Ok(())
-        }
-        // It is gone.
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        Err(source) => Err(WriteError {
-            what: "finalizers",
-            source: Box::new(source),
+) -> Result<Action, ReconcileError> {
+    let blocker = Blocker {
+        reason: error.reason(),
+        message: error.to_string(),
+    };
+    let status = status::invalid(resource.meta().generation, blocker, (context.clock)(), previous);
+    write_status(resource, status, previous, &mut memory.status, context).await?;
+    // The manifest or the secret has to change, and both are watched.
+    Ok(Action::requeue(RESYNC))
+}
+
+fn is_ready(status: &StreamPipelineStatus) -> bool {
+    let mut conditions = status.conditions.iter();
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+fn again(steady: bool, retry_in: Option<Duration>) -> Action {
+    if steady {
+        return Action::requeue(RESYNC);
+    }
+    let pause = retry_in.map_or(UNDER_WAY, |pause| pause.clamp(Duration::from_secs(1), UNDER_WAY));
+    Action::requeue(pause)
+}
+
+/// What a person has to see to; what passes by itself is only tried again.
+fn blocker(error: &ApplyError) -> Option<Blocker> {
+    match error {
+        ApplyError::Read { .. } => None,
+        ApplyError::NameConflict { kind, name, owner } => Some(Blocker {
+            reason: "NameConflict",
+            message: format!(
+                "{kind} {name} is there and belongs to {owner}; delete it, or rename the pipeline"
+            ),
         }),
+        ApplyError::Refused { source, .. } => match &**source {
+            kube::Error::Api(status) if matches!(status.code, 400 | 403 | 422) => Some(Blocker {
+                reason: "ApplyRefused",
+                message: format!("{error}: {}", status.message),
+            }),
+            _ => None,
+        },
     }
 }

@@ -5,48 +5,43 @@ use std::time::Duration;
 
 use runtime::backoff::Backoff;
 
-/// How far a pipeline is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact by itself")]
-pub struct Progress {
+pub(crate) struct RolloutProgress {
     /// All topics are there.
-    pub topics_ready: bool,
+    pub(crate) topics_ready: bool,
     /// The Job for the present manifest is there.
-    pub job_exists: bool,
+    pub(crate) job_exists: bool,
     /// And it is done.
-    pub prepared: bool,
+    pub(crate) prepared: bool,
     /// There are to be no workers.
-    pub workers_paused: bool,
+    pub(crate) workers_paused: bool,
     /// Some worker is ready.
-    pub workers_serve: bool,
+    pub(crate) workers_serve: bool,
     /// The generator has been started before.
-    pub generator_exists: bool,
-    /// The generator is to stand still.
-    pub generator_rests: bool,
+    pub(crate) generator_exists: bool,
+    /// There is to be no generator, or it is to stand still.
+    pub(crate) generator_paused: bool,
 }
 
 /// Which parts may be given what the manifest says now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Turn {
-    /// The Job.
-    pub prepare: bool,
-    /// The workers.
-    pub worker: bool,
-    /// The generator.
-    pub generator: bool,
+pub(crate) struct DueParts {
+    pub(crate) prepare: bool,
+    pub(crate) worker: bool,
+    pub(crate) generator: bool,
 }
 
-/// Whose turn it is.
 #[must_use]
-pub fn turn(progress: Progress) -> Turn {
+pub(crate) fn due(progress: RolloutProgress) -> DueParts {
     // No pods, no harm: what is to stand still stands still at once.
     let worker = progress.prepared || progress.workers_paused;
     let stored = progress.workers_serve || progress.workers_paused;
     let generator = progress.topics_ready && worker && (progress.generator_exists || stored);
-    Turn {
+    DueParts {
         prepare: progress.topics_ready || progress.job_exists,
         worker,
-        generator: generator || (progress.generator_rests && progress.generator_exists),
+        generator: generator || (progress.generator_paused && progress.generator_exists),
     }
 }
 
@@ -59,7 +54,7 @@ const RETRY: Backoff = Backoff {
 /// How long a Job that has given up is left as it is, for its pod to be looked at, when that was seen `since` ago and
 /// `attempts` Jobs have given up before it. No chance is in it: a reconcile that asks twice has to be told the same.
 #[must_use]
-pub fn retry_in(since: Duration, attempts: u32) -> Duration {
+pub(crate) fn retry_in(since: Duration, attempts: u32) -> Duration {
     RETRY.delay(attempts, 1.0).saturating_sub(since)
 }
 
@@ -69,17 +64,17 @@ mod tests {
 
     #[test]
     fn parts_come_in_order() {
-        let none = Progress::default();
-        let topics = Progress {
+        let none = RolloutProgress::default();
+        let topics = RolloutProgress {
             topics_ready: true,
             ..none
         };
-        let prepared = Progress {
+        let prepared = RolloutProgress {
             job_exists: true,
             prepared: true,
             ..topics
         };
-        let serving = Progress {
+        let serving = RolloutProgress {
             workers_serve: true,
             ..prepared
         };
@@ -89,26 +84,26 @@ mod tests {
             (prepared, (true, true, false)),
             (serving, (true, true, true)),
         ] {
-            let Turn {
+            let DueParts {
                 prepare,
                 worker,
                 generator,
-            } = turn(progress);
+            } = due(progress);
             assert_eq!((prepare, worker, generator), expected, "{progress:?}");
         }
     }
 
     #[test]
     fn what_runs_waits_for_its_turn_and_what_rests_does_not() {
-        let running = Progress {
+        let running = RolloutProgress {
             topics_ready: true,
             workers_serve: true,
             generator_exists: true,
-            ..Progress::default()
+            ..RolloutProgress::default()
         };
-        assert!(!turn(running).worker && !turn(running).generator, "tables first");
+        assert!(!due(running).worker && !due(running).generator, "tables first");
         assert!(
-            turn(Progress {
+            due(RolloutProgress {
                 prepared: true,
                 workers_serve: false,
                 ..running
@@ -117,22 +112,22 @@ mod tests {
             "it runs already"
         );
         assert!(
-            turn(Progress {
+            due(RolloutProgress {
                 workers_paused: true,
                 ..running
             })
             .worker
         );
         assert!(
-            turn(Progress {
-                generator_rests: true,
+            due(RolloutProgress {
+                generator_paused: true,
                 topics_ready: false,
                 ..running
             })
             .generator
         );
         assert!(
-            !turn(Progress {
+            !due(RolloutProgress {
                 prepared: true,
                 topics_ready: false,
                 ..running

@@ -7,22 +7,21 @@ use kube::runtime::controller::Action;
 use kube::{Api, CustomResourceExt};
 use serde_json::json;
 
-use super::ReconcileError;
 use super::context::Context;
-use super::finalize::FINALIZER;
-use super::report::WriteError;
-use crate::objects::OPERATOR;
-use crate::validate::Refusal;
+use super::error::ReconcileError;
+use super::write::WriteError;
+use crate::names::{API_VERSION, FINALIZER, KIND, OPERATOR};
+use crate::validate::ValidationError;
 
-/// Says what is wrong with it; and if it is being deleted, lets it go.
+/// Writes into its status what is wrong with it; and if it is being deleted, lets it go.
 pub(crate) async fn reconcile(invalid: &InvalidObject, context: &Context) -> Result<Action, ReconcileError> {
     let meta = &invalid.metadata;
     let key = (
         meta.namespace.clone().unwrap_or_default(),
         meta.name.clone().unwrap_or_default(),
     );
-    let remembered = context.remembered(&key);
-    let mut remembered = remembered.lock().await;
+    let memory = context.memory(&key);
+    let mut memory = memory.lock().await;
     let resource = api::StreamPipeline::api_resource();
     let objects: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &key.0, &resource);
     let finalizers = meta.finalizers.clone().unwrap_or_default();
@@ -47,14 +46,14 @@ pub(crate) async fn reconcile(invalid: &InvalidObject, context: &Context) -> Res
         }
         return Ok(Action::await_change());
     }
-    let refusal = Refusal::Unreadable(invalid.error.clone());
-    let message = refusal.to_string();
-    if remembered.unreadable.as_ref() == Some(&(meta.generation, message.clone())) {
+    let error = ValidationError::Unreadable(invalid.error.clone());
+    let message = error.to_string();
+    if memory.unreadable.as_ref() == Some(&(meta.generation, message.clone())) {
         return Ok(Action::await_change());
     }
     let patch = json!({
-        "apiVersion": "streampipeline.dev/v1alpha1",
-        "kind": "StreamPipeline",
+        "apiVersion": API_VERSION,
+        "kind": KIND,
         "metadata": { "name": key.1 },
         "status": {
             "phase": "Invalid",
@@ -62,7 +61,7 @@ pub(crate) async fn reconcile(invalid: &InvalidObject, context: &Context) -> Res
             "conditions": [{
                 "type": "Ready",
                 "status": "False",
-                "reason": refusal.reason(),
+                "reason": error.reason(),
                 "message": message,
                 "observedGeneration": meta.generation,
                 "lastTransitionTime": (context.clock)(),
@@ -74,6 +73,6 @@ pub(crate) async fn reconcile(invalid: &InvalidObject, context: &Context) -> Res
         .patch_status(&key.1, &parameters, &Patch::Apply(&patch))
         .await;
     written.map_err(failed("status"))?;
-    remembered.unreadable = Some((meta.generation, message));
+    memory.unreadable = Some((meta.generation, message));
     Ok(Action::await_change())
 }

@@ -1,75 +1,67 @@
-//! Scaling: what the scaler looks at (the manifest's policy, Kafka's answers), when it is asked, and what of its answers
-//! is told.
+//! Scaling: what the scaler gets (the manifest's policy, readings of Kafka), when it is asked, and which of its
+//! decisions are reported.
 
-pub mod workers;
+pub(crate) mod workers;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use ::kafka::commit_metadata::Telemetry;
-use ::kafka::lag::PartitionLag;
 use api::crd::Reserved;
 use api::{Pipeline, ScalingMode, StartFrom};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use scaler::cron::Schedule;
-use scaler::{
-    Committed, Decision, Handover, History, LogRange, Mode, Observation, PartitionId, PartitionReading,
-    Policy, Window,
-};
+use scaler::{Decision, History, Mode, Observation, PartitionReading, Policy, Window};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::kafka::Seen;
-use crate::status::{SINK_SATURATED, Said, Transition, Truth};
+use crate::kafka::KafkaObservation;
 
-/// A decision that says the same as the last is told again after this, with its newer figures.
-const RETELL: Duration = Duration::from_secs(30);
+/// A decision that says the same as the last is reported again after this, with its newer figures.
+const REPORT_AGAIN: Duration = Duration::from_secs(30);
 
-/// What is remembered of a pipeline's scaling between reconciles.
+/// Decides for one pipeline, and remembers what that takes between reconciles.
 #[derive(Debug, Default)]
-pub struct Scaling {
-    /// The look at Kafka that was decided on last.
+pub(crate) struct Autoscaler {
+    /// The reading of Kafka that was decided on last.
     reading: Option<Instant>,
     /// `None` before the first decision of this process; what the status has saved goes on then.
     history: Option<History>,
-    told: Option<Instant>,
+    /// When a decision was reported last.
+    reported: Option<Instant>,
 }
 
 /// `status.scaling`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Told {
+struct SavedDecision {
     #[serde(flatten)]
     decision: Decision,
     /// Of use to the operator only: it goes on here after a restart.
     history: History,
 }
 
-/// The workers at this moment.
+/// How many workers the Deployment is to have, and how many of them are ready, at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Workers {
-    /// Asked for.
-    pub desired: u32,
-    /// At work.
-    pub ready: u32,
+pub(crate) struct Workers {
+    pub(crate) desired: u32,
+    pub(crate) ready: u32,
 }
 
-impl Scaling {
-    /// `status.scaling` from now on. Decides once a look at Kafka; what has been told stands while there is no new one.
-    pub fn decide(
+impl Autoscaler {
+    /// `status.scaling` from now on. Decides once for each reading of Kafka; `reported`, what the status has, stays while
+    /// there is no new one.
+    pub(crate) fn decide(
         &mut self,
         pipeline: &Pipeline,
-        seen: &Seen,
+        kafka: &KafkaObservation,
         workers: Option<Workers>,
-        told: Option<&Reserved>,
+        reported: Option<&Reserved>,
         (now, time): (Instant, Timestamp),
     ) -> Option<Reserved> {
         if pipeline.scaling.mode == ScalingMode::Off {
             *self = Self::default();
             return None;
         }
-        let keep = told.cloned();
-        let (Some(reading), Some(workers), false) = (seen.history.last(), workers, pipeline.paused.workers)
+        let keep = reported.cloned();
+        let (Some(reading), Some(workers), false) = (kafka.history.last(), workers, pipeline.paused.workers)
         else {
             return keep;
         };
@@ -77,8 +69,8 @@ impl Scaling {
             return keep;
         }
         self.reading = Some(reading.at);
-        let before = told.and_then(parse);
-        let saved = || before.as_ref().map(|told| told.history.clone());
+        let before = reported.and_then(parse);
+        let saved = || before.as_ref().map(|saved| saved.history.clone());
         let history = self.history.take().or_else(saved).unwrap_or_default();
         let age_seconds = now.saturating_duration_since(reading.at).as_secs_f64();
         let aged = |partition: &PartitionReading| PartitionReading {
@@ -92,12 +84,14 @@ impl Scaling {
         };
         let (decision, history) = scaler::decide(&observation, &policy(pipeline), &history, time);
         self.history = Some(history.clone());
-        let lately = self.told.is_some_and(|told| now < told + RETELL);
+        let lately = self
+            .reported
+            .is_some_and(|reported| now < reported + REPORT_AGAIN);
         if before.is_some_and(|before| says_the_same(&before.decision, &decision, lately)) {
             return keep;
         }
-        self.told = Some(now);
-        match serde_json::to_value(Told { decision, history }) {
+        self.reported = Some(now);
+        match serde_json::to_value(SavedDecision { decision, history }) {
             Ok(serde_json::Value::Object(members)) => Some(Reserved(members)),
             other => {
                 tracing::error!(?other, "a decision cannot be written: a defect");
@@ -107,46 +101,18 @@ impl Scaling {
     }
 }
 
-fn parse(told: &Reserved) -> Option<Told> {
-    serde_json::from_value(serde_json::Value::Object(told.0.clone())).ok()
+fn parse(reported: &Reserved) -> Option<SavedDecision> {
+    serde_json::from_value(serde_json::Value::Object(reported.0.clone())).ok()
 }
 
-/// What stands in `status.scaling`.
+/// The decision that a `status.scaling` has, if this version can read it.
 #[must_use]
-pub fn told(scaling: Option<&Reserved>) -> Option<Decision> {
+pub(crate) fn last_reported(scaling: Option<&Reserved>) -> Option<Decision> {
     Some(parse(scaling?)?.decision)
 }
 
-/// The event of a changed number.
-#[must_use]
-pub fn transition(old: Option<&Decision>, new: Option<&Decision>) -> Option<Transition> {
-    let new = new.filter(|new| old.is_some_and(|old| old.replicas != new.replicas))?;
-    Some(Transition {
-        kind: "Scale".to_owned(),
-        reason: new.reason.code().to_owned(),
-        message: new.text.clone(),
-        warning: false,
-    })
-}
-
-/// The condition about the sink, once it has ever been saturated.
-pub(crate) fn sink(scaling: Option<&Reserved>, previous: &[Condition]) -> Option<Said> {
-    let decision = told(scaling)?;
-    let known = previous.iter().any(|condition| condition.type_ == SINK_SATURATED);
-    if decision.sink_saturated {
-        Some(Said::new(
-            SINK_SATURATED,
-            Truth::True,
-            "SinkSaturated",
-            decision.text,
-        ))
-    } else {
-        let text = "the sink takes what the workers give it";
-        known.then(|| Said::new(SINK_SATURATED, Truth::False, "SinkKeepsUp", text))
-    }
-}
-
-/// Whether there is nothing to tell. Figures alone are news only from time to time, and not at all while they are the same.
+/// Whether there is nothing to report. Figures alone are news only from time to time, and not at all while they are the
+/// same.
 fn says_the_same(old: &Decision, new: &Decision, lately: bool) -> bool {
     let of = |decision: &Decision| {
         (
@@ -196,33 +162,8 @@ pub fn policy(pipeline: &Pipeline) -> Policy {
     }
 }
 
-/// A partition as the scaler sees it, read this moment.
-#[must_use]
-pub fn reading(topic: &Arc<str>, partition: &PartitionLag, report: Option<&Telemetry>) -> PartitionReading {
-    PartitionReading {
-        id: PartitionId::new(topic, partition.partition),
-        log: partition.range.map(|range| LogRange {
-            start: range.start,
-            end: range.end,
-        }),
-        committed: partition.committed.map_or(Committed::Never, Committed::At),
-        age_seconds: 0.0,
-        records_per_busy_second: report.and_then(|report| report.records_per_busy_second),
-        sink_wait_share: report.and_then(|report| report.sink_wait_share),
-        newest_event_ms: report.and_then(|report| report.newest_event_ms),
-        handover: report
-            .and_then(|report| report.handover)
-            .map(|handover| Handover {
-                at_ms: handover.at_ms,
-                pause_seconds: Duration::from_millis(handover.pause_ms).as_secs_f64(),
-            }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use ::kafka::lag::Range;
-
     use super::*;
 
     #[test]
@@ -234,30 +175,6 @@ mod tests {
         assert_eq!((policy.min, policy.max, policy.windows.len()), (0, 8, 1));
         assert_eq!(policy.freshness.map(|freshness| freshness.as_secs()), Some(30));
         assert!(policy.problems().is_empty());
-    }
-
-    #[test]
-    fn a_worker_s_report_travels_with_its_partition() {
-        let lag = |metadata: Option<&str>, committed| PartitionLag {
-            partition: 3,
-            range: Some(Range { start: 5, end: 90 }),
-            committed,
-            metadata: metadata.map(str::to_owned),
-        };
-        let topic = "plays".into();
-        let readings = [
-            lag(Some(r#"{"r":2500.0,"w":0.25,"t":7,"d":0}"#), Some(40)),
-            lag(Some("by another program"), None),
-        ]
-        .map(|partition| reading(&topic, &partition, partition.report().as_ref()));
-        assert_eq!(readings[0].id.to_string(), "plays/3");
-        assert_eq!(readings[0].records_per_busy_second, Some(2500.0));
-        assert_eq!(
-            (readings[0].lag(false), readings[1].lag(false)),
-            (Some(50), Some(85))
-        );
-        assert_eq!(readings[1].committed, Committed::Never);
-        assert_eq!(readings[1].records_per_busy_second, None);
     }
 
     proptest::proptest! {

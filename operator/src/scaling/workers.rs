@@ -7,7 +7,7 @@ use api::{Pipeline, ScalingMode};
 /// A pinned number goes before every decision; a decision only counts where it may be applied, and within the bounds
 /// that stand in the manifest now.
 #[must_use]
-pub fn desired_workers(pipeline: &Pipeline, decided: Option<u32>) -> u32 {
+pub(crate) fn desired_workers(pipeline: &Pipeline, decided: Option<u32>) -> u32 {
     let scaling = &pipeline.scaling;
     if pipeline.paused.workers {
         return 0;

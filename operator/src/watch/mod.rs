@@ -1,7 +1,8 @@
-//! The operator's watches: each event goes into the index (or the store of pipelines) and names the pipelines that
-//! have to be looked at.
+//! The operator's watches: each event goes into the index (or the store of pipelines) and gives the pipelines that have
+//! to be reconciled.
 
-pub mod index;
+pub(crate) mod index;
+pub(crate) mod live;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,19 +25,20 @@ use kube::runtime::watcher::{Config, Error, Event, watcher};
 use kube::{Api, Client, Resource};
 use tokio::sync::watch;
 
-use self::index::{Index, Listing, Live};
+use self::index::{Index, Listing};
+use self::live::Live;
 use crate::kind::Kind;
-use crate::objects::MANAGED;
+use crate::names::MANAGED;
 
 /// A pipeline, or what of one could be read.
 pub(crate) type Guarded = DeserializeGuard<StreamPipeline>;
 
-/// What has to be looked at.
+/// What has to be reconciled.
 pub(crate) type Requests = BoxStream<'static, Result<ObjectRef<Guarded>, Error>>;
 
 /// Where the operator looks: in one namespace, or everywhere.
 #[derive(Clone)]
-pub(crate) struct Scope {
+pub(crate) struct WatchScope {
     pub(crate) client: Client,
     pub(crate) namespace: Option<String>,
 }
@@ -85,7 +87,7 @@ impl Ready {
     }
 }
 
-impl Scope {
+impl WatchScope {
     fn api<K>(&self) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope>,
@@ -114,7 +116,7 @@ fn listed() -> Config {
 }
 
 /// The pipelines themselves. The store is complete once the first list is in.
-pub(crate) fn pipelines(scope: &Scope) -> (Store<Guarded>, Requests) {
+pub(crate) fn pipelines(scope: &WatchScope) -> (Store<Guarded>, Requests) {
     let writer = Writer::<Guarded>::default();
     let store = writer.as_reader();
     let events = watcher(scope.api::<Guarded>(), listed())
@@ -130,7 +132,7 @@ pub(crate) fn pipelines(scope: &Scope) -> (Store<Guarded>, Requests) {
 }
 
 /// What pipelines own.
-pub(crate) fn owned(scope: &Scope, index: &Arc<Index>, ready: &Arc<Ready>) -> Requests {
+pub(crate) fn owned(scope: &WatchScope, index: &Arc<Index>, ready: &Arc<Ready>) -> Requests {
     let made = || listed().labels(MANAGED);
     let deployments = watcher(scope.api::<Deployment>(), made()).default_backoff();
     let jobs = watcher(scope.api::<Job>(), made()).default_backoff();
@@ -156,7 +158,7 @@ pub(crate) fn owned(scope: &Scope, index: &Arc<Index>, ready: &Arc<Ready>) -> Re
 
 /// `PodMonitors`, as soon as the cluster knows them; `known` is called then.
 pub(crate) fn pod_monitors(
-    scope: Scope,
+    scope: WatchScope,
     index: &Arc<Index>,
     ready: &Arc<Ready>,
     known: impl Fn() + Send + 'static,
@@ -188,7 +190,7 @@ pub(crate) async fn has_pod_monitors(client: &Client) -> bool {
 
 /// Secrets, by name and version only; and of these not what helm keeps its releases in.
 pub(crate) fn secrets(
-    scope: &Scope,
+    scope: &WatchScope,
     index: &Arc<Index>,
     ready: &Arc<Ready>,
     pipelines: &Store<Guarded>,

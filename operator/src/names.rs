@@ -1,23 +1,29 @@
-//! Labels, owner references and names: what all objects of a pipeline have in common.
+//! The names by which pipelines, pods and objects are known to each other, and to older and newer operators: what is
+//! here cannot change without losing what runs.
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
-
-use crate::validate::Valid;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 /// The label value by which the operator finds its objects, and its name as a field manager.
 pub const OPERATOR: &str = "streampipeline-operator";
 /// Selects what the operator made.
-pub const MANAGED: &str = "app.kubernetes.io/managed-by=streampipeline-operator";
+pub(crate) const MANAGED: &str = "app.kubernetes.io/managed-by=streampipeline-operator";
 /// Annotation of pod templates: another value means other pods.
-pub const CONFIG_HASH: &str = "streampipeline.dev/config-hash";
+pub(crate) const CONFIG_HASH: &str = "streampipeline.dev/config-hash";
 /// Annotation of the generator's Deployment: the configuration that has produced all that it was to produce.
-pub const COMPLETE: &str = "streampipeline.dev/complete";
+pub(crate) const COMPLETE: &str = "streampipeline.dev/complete";
+/// Keeps a pipeline with `deletionPolicy: Delete` until Kafka is cleaned up.
+pub(crate) const FINALIZER: &str = "streampipeline.dev/kafka";
+pub(crate) const API_VERSION: &str = "streampipeline.dev/v1alpha1";
+pub(crate) const KIND: &str = "StreamPipeline";
+
+/// A pipeline: its namespace and name.
+pub(crate) type PipelineKey = (String, String);
 
 /// What a pod does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
+pub(crate) enum Role {
     /// Creates tables and loads references, then ends.
     Prepare,
     /// Reads topics and writes tables.
@@ -36,7 +42,7 @@ impl Role {
 
     /// The value of `app.kubernetes.io/component`, and the end of objects' names.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Prepare => "prepare",
             Self::Worker => "worker",
@@ -47,8 +53,8 @@ impl Role {
 }
 
 /// `<pipeline>-<role>`.
-pub(crate) fn role_name(valid: &Valid, role: Role) -> String {
-    format!("{}-{}", valid.pipeline.name, role.as_str())
+pub(crate) fn role_name(pipeline: &str, role: Role) -> String {
+    format!("{pipeline}-{}", role.as_str())
 }
 
 /// Labels that select the pods of a pipeline, or of one role in it. They never change: a Deployment's selector cannot.
@@ -65,8 +71,8 @@ pub(crate) fn selecting(pipeline: &str, role: Option<Role>) -> BTreeMap<String, 
 
 /// The selecting labels as a text for `kubectl get pods -l`.
 #[must_use]
-pub fn selector_text(pipeline: &str, role: Role) -> String {
-    let pairs: Vec<String> = selecting(pipeline, Some(role))
+pub(crate) fn selector_text(pipeline: &str, role: Option<Role>) -> String {
+    let pairs: Vec<String> = selecting(pipeline, role)
         .iter()
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
@@ -86,26 +92,4 @@ pub(crate) fn labels(pipeline: &str, role: Option<Role>) -> BTreeMap<String, Str
     labels.insert("app.kubernetes.io/managed-by".to_owned(), OPERATOR.to_owned());
     labels.insert("app.kubernetes.io/part-of".to_owned(), pipeline.to_owned());
     labels
-}
-
-/// Name, namespace, labels and owner of an object of `valid`.
-pub(crate) fn metadata(valid: &Valid, name: String, role: Option<Role>) -> ObjectMeta {
-    ObjectMeta {
-        name: Some(name),
-        namespace: Some(valid.namespace.clone()),
-        labels: Some(labels(valid.pipeline.name.as_str(), role)),
-        owner_references: Some(vec![owner(valid)]),
-        ..ObjectMeta::default()
-    }
-}
-
-fn owner(valid: &Valid) -> OwnerReference {
-    OwnerReference {
-        api_version: "streampipeline.dev/v1alpha1".to_owned(),
-        kind: "StreamPipeline".to_owned(),
-        name: valid.pipeline.name.to_string(),
-        uid: valid.uid.clone(),
-        controller: Some(true),
-        block_owner_deletion: Some(true),
-    }
 }
