@@ -31,6 +31,7 @@ pub mod names;
 pub mod objects;
 pub mod plan;
 mod pods;
+mod program;
 mod reconcile;
 pub mod scaling;
 pub mod secrets;

@@ -16,7 +16,9 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::error::RDKafkaErrorCode;
 use tokio::time::Instant;
 
-use super::{DesiredTopics, KafkaAccess, KafkaClient, KafkaError, KafkaErrorKind, Reading};
+use super::client::{KafkaClient, KafkaError, KafkaErrorKind};
+use super::desired::{DesiredTopics, KafkaAccess};
+use super::reading::Reading;
 
 /// What brokers know the operator's connections by.
 const CLIENT_ID: &str = "streampipeline-operator";

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Reading;
+use super::reading::Reading;
 
 /// How many readings are kept: at one in 10 s, ten minutes.
 const KEPT: usize = 60;

@@ -10,7 +10,9 @@ use runtime::backoff::Backoff;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{DesiredTopics, KafkaClient, KafkaError, KafkaErrorKind, LagHistory};
+use super::client::{KafkaClient, KafkaError, KafkaErrorKind};
+use super::desired::DesiredTopics;
+use super::history::LagHistory;
 use crate::metrics::Metrics;
 use crate::names::PipelineKey;
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Map, Value, json};
 
-use super::BuildError;
+use super::desired::BuildError;
 use super::metadata::metadata;
 use crate::hash;
 use crate::names::{API_VERSION, KIND, Role};

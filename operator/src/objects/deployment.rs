@@ -3,8 +3,9 @@
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::desired::Defaults;
 use super::metadata::metadata;
-use super::{Defaults, pod};
+use super::pod;
 use crate::names::{Role, label_selector};
 use crate::validate::Valid;
 

@@ -3,7 +3,8 @@
 use k8s_openapi::api::apps::v1::Deployment;
 
 use super::config_map::config_hash;
-use super::{Defaults, deployment};
+use super::deployment;
+use super::desired::Defaults;
 use crate::names::{COMPLETE, Role, role_name};
 use crate::validate::Valid;
 

@@ -4,8 +4,9 @@ use api::{Model, TableName};
 use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, JobTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::desired::Defaults;
 use super::metadata::metadata;
-use super::{Defaults, job, pod};
+use super::{job, pod};
 use crate::hash;
 use crate::names::{Role, labels, role_name};
 use crate::validate::Valid;

@@ -13,8 +13,8 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::Defaults;
 use super::config_map::{FILE, config_hash};
+use super::desired::Defaults;
 use super::service_account;
 use crate::names::{CONFIG_HASH, Role, label_selector, labels};
 use crate::validate::Valid;

@@ -4,8 +4,9 @@
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::json;
 
+use super::desired::{BuildError, Defaults};
 use super::metadata::metadata;
-use super::{BuildError, Defaults, job, pod};
+use super::{job, pod};
 use crate::hash;
 use crate::names::{Role, role_name};
 use crate::validate::Valid;

@@ -2,7 +2,8 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 
-use super::{Defaults, deployment};
+use super::deployment;
+use super::desired::Defaults;
 use crate::names::{Role, role_name};
 use crate::validate::Valid;
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::BuildError;
+use super::desired::BuildError;
 
 /// A document for each object.
 pub(crate) fn documents<'a>(objects: impl Iterator<Item = &'a Value>) -> Result<String, BuildError> {

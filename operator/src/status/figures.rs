@@ -2,8 +2,8 @@
 
 use api::crd::{StreamPipelineStatus, TopicStatus};
 
-use super::StatusInput;
 use super::generation::audit_text;
+use super::input::StatusInput;
 
 pub(super) fn add(input: &StatusInput<'_>, status: &mut StreamPipelineStatus) {
     let history = &input.kafka.history;

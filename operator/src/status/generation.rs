@@ -2,8 +2,8 @@
 
 use ::kafka::commit_metadata::AuditCounts;
 
-use super::StatusInput;
 use super::condition::{Condition, ConditionStatus};
+use super::input::StatusInput;
 use super::processing::coming;
 
 pub(super) fn generating(input: &StatusInput<'_>, processing: &Condition) -> Condition {

@@ -2,17 +2,9 @@
 
 use api::crd::ModelStatus;
 
-use super::StatusInput;
 use super::condition::{Condition, ConditionStatus};
+use super::input::{ObservedModel, StatusInput};
 use crate::names::{Role, selector_text};
-use crate::watch::live::CronJobState;
-
-/// A model with its CronJob, if that is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ObservedModel {
-    pub(crate) name: String,
-    pub(crate) state: Option<CronJobState>,
-}
 
 impl ObservedModel {
     /// Its last run has ended and has not ended well.

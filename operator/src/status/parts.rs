@@ -1,7 +1,8 @@
 //! A condition for each part of a pipeline, and from these one for the whole.
 
 use super::condition::{Condition, ConditionStatus};
-use super::{StatusInput, generation, preparation, processing};
+use super::input::StatusInput;
+use super::{generation, preparation, processing};
 
 pub(super) struct Parts {
     ready: Condition,

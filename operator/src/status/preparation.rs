@@ -1,7 +1,7 @@
 //! What comes before the workers: topics, tables, and whether the sink was reached.
 
-use super::StatusInput;
 use super::condition::{Condition, ConditionStatus};
+use super::input::StatusInput;
 
 pub(super) fn topics(input: &StatusInput<'_>) -> Condition {
     let condition = |status, reason, message: String| Condition::new("TopicsReady", status, reason, message);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::condition::{Condition, ConditionStatus};
+use super::input::{StatusInput, Workload};
 use super::surplus::surplus;
-use super::{StatusInput, Workload};
 use crate::kafka::Reading;
 use crate::names::{Role, selector_text};
 use crate::validate::Valid;

@@ -159,7 +159,7 @@ fn a_rollout_with_a_new_worker_at_work_is_ready() {
 #[test]
 fn records_that_wait_while_nothing_is_stored_are_a_stall() {
     let mut situation = at_work("");
-    situation.kafka.history = LagHistory::default();
+    situation.kafka.history = KafkaObservation::default().history;
     let begin = situation.now;
     let at = |second| begin + Duration::from_secs(second);
     situation.kafka.history.push(reading(at(0), 0, 100, ""));

@@ -5,13 +5,18 @@ mod conditions;
 mod figures;
 mod models;
 
+use std::time::Duration;
+
 use ::kafka::lag::{PartitionLag, Range};
 use api::crd::StreamPipelineStatus;
+use tokio::time::Instant;
 
 use super::*;
-use crate::kafka::{KafkaError, KafkaErrorKind, LagHistory};
+use crate::kafka::{KafkaError, KafkaErrorKind, KafkaObservation, Reading};
+use crate::pods::PodSummary;
 use crate::testing::valid;
-use crate::watch::live::{CronJobState, DeploymentState};
+use crate::validate::Valid;
+use crate::watch::live::{CronJobState, DeploymentState, JobState};
 
 struct Situation {
     valid: Valid,
