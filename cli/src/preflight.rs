@@ -9,8 +9,8 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use runtime::exit::Exit;
 use runtime::secrets::Secrets;
+use sinks::Sink;
 use tokio::net::TcpStream;
-use worker::sink::Sink;
 
 use crate::args::{PipelineArgs, PlaceArgs};
 use crate::check::check;
@@ -240,7 +240,7 @@ async fn postgres_checks(pipeline: &Pipeline, secrets: &Secrets) -> Vec<Check> {
     let reach = async {
         let sink = Sink::open(pipeline, Vec::new(), secrets).await?;
         sink.ping().await?;
-        Ok::<_, worker::sink::SinkError>(sink)
+        Ok::<_, sinks::SinkError>(sink)
     };
     let sink = match reach.await {
         Ok(sink) => sink,

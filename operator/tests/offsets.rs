@@ -98,7 +98,7 @@ fn lags(partitions: &[PartitionReading]) -> Vec<Option<u64>> {
     partitions.iter().map(|partition| partition.lag(false)).collect()
 }
 
-/// FAULTS 49: nothing committed, records that retention has deleted, idle partitions, and offsets of a topic that was
+/// Nothing committed, records that retention has deleted, idle partitions, and offsets of a topic that was
 /// deleted and made again.
 #[tokio::test]
 async fn the_lag_is_what_can_still_be_read() {
@@ -167,7 +167,7 @@ async fn the_lag_is_what_can_still_be_read() {
     assert_eq!(decided(partitions).replicas, 3);
 }
 
-/// FAULTS 48: with one of three brokers away a third of the partitions is nobody's to tell, whether what the others say is
+/// With one of three brokers away a third of the partitions is nobody's to tell, whether what the others say is
 /// much or nothing: the number of workers stays, and once all answer it is decided again.
 #[tokio::test]
 async fn nothing_is_decided_on_half_of_the_brokers() {

@@ -32,13 +32,9 @@ pub enum CronError {
         "the schedule's {field} {item:?} is not one of *, a number or a range from {min} to {max}, each with /step if wanted"
     )]
     Item {
-        /// Which field.
         field: &'static str,
-        /// What stands there.
         item: String,
-        /// Its least value.
         min: u32,
-        /// Its greatest value.
         max: u32,
     },
 }

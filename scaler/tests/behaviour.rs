@@ -14,8 +14,8 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use scaler::Platform;
 use scaler::cron::Schedule;
-use scaler::simulator::Platform;
 use scaler::{Bound, Mode, Policy, Reason, Window, useful};
 use support::{World, equal, platform};
 

@@ -5,7 +5,7 @@ mod text;
 
 use clap::{Args, Subcommand};
 use runtime::exit::Exit;
-use worker::sink::{Sink, StoredDeadLetter};
+use sinks::{Sink, StoredDeadLetter};
 
 use crate::args::{PipelineArgs, PlaceArgs};
 use crate::error::{CliError, print};

@@ -8,7 +8,7 @@ use api::Report;
 use clap::Args;
 use jiff::Timestamp;
 use runtime::exit::Exit;
-use worker::sink::{Answer, Sink};
+use sinks::{Answer, Sink};
 
 use crate::args::{PipelineArgs, SinkArgs};
 use crate::chosen::chosen;

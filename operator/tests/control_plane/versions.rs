@@ -1,4 +1,4 @@
-//! FAULTS 17: the definition and what is stored by it, while releases come, go back, and run side by side.
+//! The definition and what is stored by it, while releases come, go back, and run side by side.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
