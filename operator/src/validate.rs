@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use api::{Pipeline, Problems, SecretRef, Sink, StreamPipeline};
 use serde_json::{Map, Value};
 
-use crate::build::Role;
-use crate::dereference::{Secret, Secrets};
+use crate::names::Role;
+use crate::secrets::{SecretContent, SecretContents};
 
 /// A pipeline that can be built: only [`validate`] makes one.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +25,7 @@ pub struct Valid {
 
 /// Why a pipeline cannot be built as it is. Whatever runs of it goes on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum ValidationError {
     /// It does not even have the shape of one.
     #[error("{0}; correct the manifest, or upgrade the operator if the manifest is for a later release")]
     Unreadable(String),
@@ -39,7 +39,7 @@ pub enum Refusal {
         path: &'static str,
         /// What is wrong there.
         problem: &'static str,
-        /// What would do.
+        /// The remedy.
         remedy: &'static str,
     },
     /// Another pipeline commits to the same Kafka under the same name.
@@ -75,7 +75,7 @@ pub enum Refusal {
     },
 }
 
-impl Refusal {
+impl ValidationError {
     /// The reason in the pipeline's conditions.
     #[must_use]
     pub fn reason(&self) -> &'static str {
@@ -98,10 +98,10 @@ pub(crate) struct SecretUse {
 }
 
 /// Checks the manifest.
-pub fn manifest(resource: &StreamPipeline) -> Result<Pipeline, Refusal> {
-    let pipeline = api::validate(resource).map_err(Refusal::Manifest)?;
+pub fn manifest(resource: &StreamPipeline) -> Result<Pipeline, ValidationError> {
+    let pipeline = api::validate(resource).map_err(ValidationError::Manifest)?;
     if matches!(pipeline.sink, Sink::Sqlite(_)) {
-        return Err(Refusal::NotForClusters {
+        return Err(ValidationError::NotForClusters {
             path: "spec.sink.sqlite",
             problem: "a SQLite file is on one machine, and pods are on many",
             remedy: "use postgres, or run the pipeline by `streampipeline up`",
@@ -165,24 +165,28 @@ pub(crate) fn secret_uses(pipeline: &Pipeline) -> Vec<SecretUse> {
 }
 
 /// Puts manifest and secrets together.
-pub fn validate(resource: &StreamPipeline, pipeline: Pipeline, secrets: &Secrets) -> Result<Valid, Refusal> {
+pub fn validate(
+    resource: &StreamPipeline,
+    pipeline: Pipeline,
+    secrets: &SecretContents,
+) -> Result<Valid, ValidationError> {
     let mut hashes = BTreeMap::new();
     for SecretUse { path, name, keys, .. } in secret_uses(&pipeline) {
-        let Some(Secret { data, hash }) = secrets.get(&name).map(AsRef::as_ref) else {
+        let Some(SecretContent { data, hash }) = secrets.get(&name).map(AsRef::as_ref) else {
             let keys = keys.join(" and ");
             let noun = if keys.contains(" and ") {
                 "the keys"
             } else {
                 "the key"
             };
-            return Err(Refusal::SecretMissing {
+            return Err(ValidationError::SecretMissing {
                 path,
                 name,
                 keys: format!("{noun} {keys}"),
             });
         };
         if let Some(key) = keys.iter().find(|key| !data.contains_key(**key)) {
-            return Err(Refusal::SecretKeyMissing { path, name, key });
+            return Err(ValidationError::SecretKeyMissing { path, name, key });
         }
         hashes.insert(name, hash.clone());
     }

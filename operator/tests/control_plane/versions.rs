@@ -13,7 +13,7 @@ const NAME: &str = "streampipelines.streampipeline.dev";
 /// The definition of another release, applied as that release's operator does.
 async fn apply_definition(plane: &Kubernetes, definition: &Value) {
     let definitions: Api<CustomResourceDefinition> = Api::all(client(plane.kubeconfig()).await);
-    let parameters = PatchParams::apply(operator::build::OPERATOR).force();
+    let parameters = PatchParams::apply(operator::names::OPERATOR).force();
     definitions
         .patch(NAME, &parameters, &Patch::Apply(definition))
         .await
