@@ -4,8 +4,8 @@ use std::path::Path;
 
 use api::{Pipeline, SqliteSink};
 use runtime::secrets::Secrets;
+use sinks::{Sink, SinkError};
 use worker::run::{Wanted, WorkerError, plan};
-use worker::sink::{Sink, SinkError};
 use worker::sql::Plans;
 
 use crate::error::CliError;

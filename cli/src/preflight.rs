@@ -9,14 +9,14 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use runtime::exit::Exit;
 use runtime::secrets::Secrets;
+use sinks::Sink;
 use tokio::net::TcpStream;
-use worker::sink::Sink;
 
 use crate::args::{PipelineArgs, PlaceArgs};
 use crate::check::check;
 use crate::error::{CliError, print};
 use crate::style::{Style, count};
-use crate::target::{KafkaChoice, Overrides, load};
+use crate::target::{KafkaChoice, load};
 
 /// For a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -48,10 +48,7 @@ struct Check {
 
 impl PreflightArgs {
     pub(crate) async fn run(self) -> Result<Exit, CliError> {
-        let pipeline = load(
-            &self.pipeline.file,
-            &Overrides::of_place(&self.place.kafka, &self.place.sink),
-        )?;
+        let pipeline = load(&self.pipeline.file, &self.place.sink.overrides(&self.place.kafka))?;
         check(&self.pipeline.file, &pipeline).await?;
         let secrets = self.pipeline.secrets();
         let style = Style::of_stdout();
@@ -213,7 +210,7 @@ async fn postgres_checks(pipeline: &Pipeline, secrets: &Secrets) -> Vec<Check> {
     let reach = async {
         let sink = Sink::open(pipeline, Vec::new(), secrets).await?;
         sink.ping().await?;
-        Ok::<_, worker::sink::SinkError>(sink)
+        Ok::<_, sinks::SinkError>(sink)
     };
     let sink = match reach.await {
         Ok(sink) => sink,

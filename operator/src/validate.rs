@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use api::{Pipeline, Problem, Problems, SecretPurpose, SecretUse, StreamPipeline};
 use serde_json::{Map, Value};
 
-use crate::build::Role;
-use crate::dereference::{Secret, Secrets};
+use crate::names::Role;
+use crate::secrets::{SecretContent, SecretContents};
 
 /// A pipeline that can be built: only [`validate`] makes one.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +25,7 @@ pub struct Valid {
 
 /// Why a pipeline cannot be built as it is. Whatever runs of it goes on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum ValidationError {
     /// It does not even have the shape of one.
     #[error("{0}; correct the manifest, or upgrade the operator if the manifest is for a later release")]
     Unreadable(String),
@@ -68,7 +68,7 @@ pub enum Refusal {
     },
 }
 
-impl Refusal {
+impl ValidationError {
     /// The reason in the pipeline's conditions.
     #[must_use]
     pub fn reason(&self) -> &'static str {
@@ -82,10 +82,10 @@ impl Refusal {
 }
 
 /// Checks the manifest.
-pub fn manifest(resource: &StreamPipeline) -> Result<Pipeline, Refusal> {
-    let pipeline = api::validate(resource).map_err(Refusal::Manifest)?;
+pub fn manifest(resource: &StreamPipeline) -> Result<Pipeline, ValidationError> {
+    let pipeline = api::validate(resource).map_err(ValidationError::Manifest)?;
     let usable = pipeline.sink.runs_in_cluster();
-    usable.map(|()| pipeline).map_err(Refusal::NotForClusters)
+    usable.map(|()| pipeline).map_err(ValidationError::NotForClusters)
 }
 
 /// Whether `other` had the name first: consumer groups are named after pipelines, and Kafka knows no namespaces.
@@ -107,26 +107,32 @@ pub(crate) fn is_rival(resource: &StreamPipeline, other: &StreamPipeline) -> boo
 }
 
 /// Puts manifest and secrets together.
-pub fn validate(resource: &StreamPipeline, pipeline: Pipeline, secrets: &Secrets) -> Result<Valid, Refusal> {
+pub fn validate(
+    resource: &StreamPipeline,
+    pipeline: Pipeline,
+    secrets: &SecretContents,
+) -> Result<Valid, ValidationError> {
     let mut hashes = BTreeMap::new();
-    for needed in pipeline.secrets() {
-        let SecretUse { path, keys, .. } = needed;
-        let name = needed.secret.name;
-        let Some(Secret { data, hash }) = secrets.get(&name).map(AsRef::as_ref) else {
+    for SecretUse {
+        path, secret, keys, ..
+    } in pipeline.secrets()
+    {
+        let name = secret.name;
+        let Some(SecretContent { data, hash }) = secrets.get(&name).map(AsRef::as_ref) else {
             let keys = keys.join(" and ");
             let noun = if keys.contains(" and ") {
                 "the keys"
             } else {
                 "the key"
             };
-            return Err(Refusal::SecretMissing {
+            return Err(ValidationError::SecretMissing {
                 path,
                 name,
                 keys: format!("{noun} {keys}"),
             });
         };
         if let Some(key) = keys.iter().find(|key| !data.contains_key(**key)) {
-            return Err(Refusal::SecretKeyMissing { path, name, key });
+            return Err(ValidationError::SecretKeyMissing { path, name, key });
         }
         hashes.insert(name, hash.clone());
     }

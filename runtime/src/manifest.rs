@@ -10,24 +10,16 @@ pub enum ManifestFileError {
     /// The file cannot be read.
     #[error("cannot read the manifest {}", .path.display())]
     Read {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: std::io::Error,
     },
     /// The text is no manifest.
     #[error("{}: {error}", .path.display())]
-    Text {
-        /// The file.
-        path: PathBuf,
-        /// Where and what.
-        error: ManifestError,
-    },
+    Text { path: PathBuf, error: ManifestError },
     /// The manifest contradicts itself. One line a problem.
     #[error("{}", lines(path, problems))]
     Invalid {
-        /// The file.
         path: PathBuf,
         /// Each with its path in the manifest.
         problems: Problems,

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use scaler::simulator::Platform;
+use scaler::Platform;
 use scaler::{Bound, Mode, Policy, Reason, Window, useful};
 use support::{World, equal, platform};
 

@@ -25,9 +25,9 @@ use crate::model;
 use crate::partition::{PartitionTask, Shared};
 use crate::progress::Progress;
 use crate::reference::{self, ReferenceError};
-use crate::sink::{Sink, SinkError};
 use crate::sql::{Clock, PlanError, Plans};
 use crate::takeover::Ownership;
+use sinks::{Sink, SinkError};
 
 /// Longest that the consumer's loop may take for one turn; a commit to a broker that is away takes up to a minute.
 const MAX_TURN: Duration = Duration::from_mins(2);

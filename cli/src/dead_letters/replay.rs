@@ -6,7 +6,7 @@ use kafka::context::{ErrorReporter, KafkaHealth, ReportingContext};
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
-use worker::sink::{Sink, StoredDeadLetter};
+use sinks::{Sink, StoredDeadLetter};
 
 use crate::error::CliError;
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use serde_json::{Value, json};
-use worker::sink::StoredDeadLetter;
+use sinks::StoredDeadLetter;
 
 use crate::style::{Style, count};
 use crate::table::{Align, render as columns};

@@ -2,7 +2,7 @@
 
 use api::Sink;
 use arrow::datatypes::{DataType, Schema};
-use worker::sink::TableDefinition;
+use sinks::TableDefinition;
 
 /// A table that the sink will have.
 #[derive(Debug, Clone, PartialEq)]

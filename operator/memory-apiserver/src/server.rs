@@ -16,14 +16,12 @@ use tokio::sync::Notify;
 
 use crate::store::{Change, Key, Refused, Store};
 
-/// One request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
     /// As RBAC names it.
     pub verb: &'static str,
     /// The API group; empty for the core.
     pub group: String,
-    /// The plural.
     pub resource: String,
     /// `status` and the like.
     pub subresource: Option<String>,
@@ -71,7 +69,6 @@ type FaultFn = Box<dyn FnMut(&Call) -> Fault + Send>;
 
 /// What a server is made of.
 pub struct Server {
-    /// The objects.
     pub store: Store,
     /// All requests so far.
     pub calls: Vec<Call>,
@@ -143,7 +140,6 @@ impl ApiServer {
         axum::serve(listener, axum::Router::new().fallback_service(self)).await
     }
 
-    /// Its parts.
     pub fn lock(&self) -> MutexGuard<'_, Server> {
         self.server.lock().unwrap()
     }

@@ -31,7 +31,7 @@ async fn undisturbed() -> World {
     world
 }
 
-/// FAULTS 1: the operator dies before, or right after, each of its writes.
+/// The operator dies before, or right after, each of its writes.
 #[tokio::test(start_paused = true)]
 async fn a_crash_between_any_two_writes_changes_nothing_in_the_end() {
     let reference = undisturbed().await;
@@ -71,7 +71,7 @@ async fn a_crash_between_any_two_writes_changes_nothing_in_the_end() {
     }
 }
 
-/// FAULTS 2: the next leader's view of the pipelines is old: it shows a manifest that had no generator yet.
+/// The next leader's view of the pipelines is old: it shows a manifest that had no generator yet.
 #[tokio::test(start_paused = true)]
 async fn an_old_view_deletes_and_recreates_nothing() {
     for only in [Some("streampipelines"), None] {
@@ -105,7 +105,7 @@ async fn an_old_view_deletes_and_recreates_nothing() {
     }
 }
 
-/// FAULTS 3 and 5: watches end, and what happened meanwhile is only seen in its last state.
+/// Watches end, and what happened meanwhile is only seen in its last state.
 #[tokio::test(start_paused = true)]
 async fn missed_events_are_made_up_for() {
     let reference = undisturbed().await.objects();
@@ -142,7 +142,7 @@ async fn missed_events_are_made_up_for() {
     }
 }
 
-/// FAULTS 4: calls fail, or succeed and seem to fail.
+/// Calls fail, or succeed and seem to fail.
 #[tokio::test(start_paused = true)]
 async fn calls_that_fail_or_seem_to_are_repeated_with_patience() {
     let reference = undisturbed().await;
@@ -173,7 +173,7 @@ async fn calls_that_fail_or_seem_to_are_repeated_with_patience() {
     }
 }
 
-/// FAULTS 4: an API server that only refuses is not asked without a pause.
+/// An API server that only refuses is not asked without a pause.
 #[tokio::test(start_paused = true)]
 async fn a_refusal_that_lasts_is_no_storm() {
     let mut world = World::new();
@@ -194,7 +194,7 @@ async fn a_refusal_that_lasts_is_no_storm() {
     world.ready("music").await;
 }
 
-/// FAULTS 4: what the API server refuses for good stands in the pipeline's status.
+/// What the API server refuses for good stands in the pipeline's status.
 #[tokio::test(start_paused = true)]
 async fn a_refusal_for_good_is_told() {
     let mut world = World::new();
@@ -219,7 +219,7 @@ async fn a_refusal_for_good_is_told() {
     world.ready("music").await;
 }
 
-/// FAULTS 6: for a lease period two operators believe that they lead.
+/// For a lease period two operators believe that they lead.
 #[tokio::test(start_paused = true)]
 async fn two_leaders_do_not_fight() {
     let reference = undisturbed().await;
@@ -246,7 +246,7 @@ async fn two_leaders_do_not_fight() {
     assert_eq!(reference.counts(), world.counts());
 }
 
-/// FAULTS 7.
+/// The API server is away.
 #[tokio::test(start_paused = true)]
 async fn while_the_api_server_is_away_all_runs_on_and_then_catches_up() {
     let mut world = World::new();
@@ -279,7 +279,7 @@ async fn while_the_api_server_is_away_all_runs_on_and_then_catches_up() {
         .await;
 }
 
-/// FAULTS 8: pauses are measured by what does not jump, or bear it.
+/// Pauses are measured by what does not jump, or bear it.
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_jumps_neither_hurries_nor_stops_anything() {
     for jump in [3600, -3600] {
@@ -317,7 +317,7 @@ async fn a_clock_that_jumps_neither_hurries_nor_stops_anything() {
     }
 }
 
-/// FAULTS 17, as far as it can be without a second version: an object that this version cannot read.
+/// An object that this version cannot read.
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_read_is_told_and_others_go_on() {
     let mut world = World::new();
@@ -437,7 +437,7 @@ fn edited(edit: &str) -> Value {
     manifest
 }
 
-/// FAULTS 9 and 10: A, then B, then A is A; and A, then B is B from the beginning.
+/// A, then B, then A is A; and A, then B is B from the beginning.
 #[tokio::test(start_paused = true)]
 async fn the_way_to_a_manifest_leaves_no_trace() {
     let reference = undisturbed().await.objects();

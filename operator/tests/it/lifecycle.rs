@@ -140,7 +140,7 @@ async fn what_is_missing_is_named_and_found_by_itself() {
     }
 }
 
-/// FAULTS 18: who uses a secret gets other pods when it changes, and nobody else does.
+/// Who uses a secret gets other pods when it changes, and nobody else does.
 #[tokio::test(start_paused = true)]
 async fn another_secret_makes_other_pods() {
     let mut world = World::new();
@@ -207,7 +207,7 @@ async fn a_wrong_edit_leaves_what_runs_alone_and_says_what_is_wrong() {
     world.ready("music").await;
 }
 
-/// FAULTS 19.
+/// A pipeline that is paused, resumed, or deleted while it is paused.
 #[tokio::test(start_paused = true)]
 async fn pausing_and_resuming_changes_nothing_but_replicas() {
     let mut world = World::new();
@@ -257,7 +257,7 @@ async fn pausing_and_resuming_changes_nothing_but_replicas() {
         .await;
 }
 
-/// FAULTS 15.
+/// Another team's object has a name that the operator needs.
 #[tokio::test(start_paused = true)]
 async fn another_s_object_is_never_taken_over() {
     let mut world = World::new();
@@ -288,7 +288,7 @@ async fn another_s_object_is_never_taken_over() {
     world.ready("music").await;
 }
 
-/// FAULTS 13.
+/// A storm of edits.
 #[tokio::test(start_paused = true)]
 async fn a_storm_of_edits_ends_in_one_state() {
     let mut world = World::new();
@@ -322,7 +322,7 @@ async fn a_storm_of_edits_ends_in_one_state() {
     );
 }
 
-/// FAULTS 14.
+/// Owned objects that are changed by hand.
 #[tokio::test(start_paused = true)]
 async fn what_is_changed_by_hand_is_put_back() {
     let mut world = World::new();
@@ -402,7 +402,7 @@ async fn without_a_generator_its_objects_go() {
     assert_eq!(world.condition("music", "Generating"), "False NotConfigured");
 }
 
-/// FAULTS 16.
+/// A pipeline that is deleted.
 #[tokio::test(start_paused = true)]
 async fn a_deleted_pipeline_takes_its_topics_along_if_it_was_told_to() {
     let mut world = World::new();
@@ -435,7 +435,7 @@ async fn a_deleted_pipeline_takes_its_topics_along_if_it_was_told_to() {
     assert!(state.topics.contains_key("other_plays"));
 }
 
-/// FAULTS 16: brokers that are gone hold nobody's namespace for ever.
+/// Brokers that are gone hold nobody's namespace for ever.
 #[tokio::test(start_paused = true)]
 async fn a_deletion_does_not_wait_for_brokers_for_ever() {
     let mut world = World::new();

@@ -15,7 +15,7 @@ async fn count(bed: &Bed, table: &str) -> i64 {
         .unwrap()
 }
 
-/// FAULTS 45: broken, empty, absent, oversize, deeply nested, not UTF-8, doubled fields, wrong types.
+/// Broken, empty, absent, oversize, deeply nested, not UTF-8, doubled fields, wrong types.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_broken_record_is_a_dead_letter_with_its_bytes() {
     let (kafka, postgres) = (Kafka::shared().await.unwrap(), Postgres::shared().await.unwrap());
@@ -85,7 +85,7 @@ async fn every_broken_record_is_a_dead_letter_with_its_bytes() {
     assert_eq!(found, expected);
 }
 
-/// FAULTS 38 and 46: a row that SQL cannot compute, and one that the table refuses, among five thousand.
+/// A row that SQL cannot compute, and one that the table refuses, among five thousand.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_bad_row_in_thousands_is_the_only_one_left_out() {
     let (kafka, postgres) = (Kafka::shared().await.unwrap(), Postgres::shared().await.unwrap());
@@ -148,7 +148,7 @@ async fn one_bad_row_in_thousands_is_the_only_one_left_out() {
     assert_eq!(merged, 4_997, "a record is in all tables or in none");
 }
 
-/// FAULTS 39: when nearly everything is bad, the partition halts and says so, and goes on when the table is mended.
+/// When nearly everything is bad, the partition halts and says so, and goes on when the table is mended.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_bad_rows_halts_instead_of_draining_into_dead_letters() {
     let (kafka, postgres) = (Kafka::shared().await.unwrap(), Postgres::shared().await.unwrap());
