@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ::kafka::admin::TopicPlan;
-use api::Pipeline;
+use api::{Pipeline, SecretPurpose};
 use runtime::secrets::{Secrets as SecretSource, variable_name};
 use serde_json::json;
 
 use crate::hash;
 use crate::secrets::SecretContents;
-use crate::validate::secret_uses;
 
 /// The topics of one pipeline as they should be, and what else of it is in Kafka.
 #[derive(Debug, Clone)]
@@ -44,11 +43,12 @@ impl DesiredTopics {
     /// What `pipeline` needs in Kafka; `uid` is that of its object.
     #[must_use]
     pub fn new(uid: &str, pipeline: &Pipeline, secrets: &SecretContents) -> Self {
-        let named = secret_uses(pipeline).into_iter().filter(|named| named.kafka);
+        let uses = pipeline.secrets().into_iter();
+        let named = uses.filter(|needed| needed.purpose == SecretPurpose::Kafka);
         let access = KafkaAccess {
             kafka: pipeline.kafka.clone(),
             secrets: named
-                .filter_map(|named| secrets.get_key_value(&named.name))
+                .filter_map(|named| secrets.get_key_value(&named.secret.name))
                 .map(|(name, secret)| (name.clone(), Arc::clone(secret)))
                 .collect(),
         };

@@ -17,7 +17,7 @@ use crate::installation::manifests;
 use crate::names::{COMPLETE, Role, role_name};
 use crate::objects::Defaults;
 use crate::secrets::{SecretContent, SecretContents};
-use crate::validate::{ValidationError, is_rival, secret_uses};
+use crate::validate::{ValidationError, is_rival};
 use crate::watch;
 
 /// Plans for one pipeline, and collects what is in the way.
@@ -124,9 +124,10 @@ impl<'a> Planner<'a> {
     /// The secrets that the pipeline names and that are there. Only hashes of them go into anything.
     pub(super) async fn secrets(&mut self, pipeline: &Pipeline) -> Result<SecretContents, ClusterPlanError> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), self.namespace);
-        let names: BTreeSet<String> = secret_uses(pipeline)
+        let names: BTreeSet<String> = pipeline
+            .secrets()
             .into_iter()
-            .map(|secret| secret.name)
+            .map(|needed| needed.secret.name)
             .collect();
         let mut secrets = SecretContents::new();
         for name in names {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use api::{Pipeline, StreamPipeline};
 
 use crate::secrets::{SecretContent, SecretContents};
-use crate::validate::{self, Valid, ValidationError, secret_uses};
+use crate::validate::{self, Valid, ValidationError};
 
 /// Puts manifest and secrets together. What is missing in these is listed, and something else stands in for it, so that
 /// everything else can be shown.
@@ -34,11 +34,11 @@ pub(super) fn with_stand_ins(
 
 /// Has every key that a pipeline wants of the secret `name`, and nothing in them.
 pub(super) fn stand_in(pipeline: &Pipeline, name: &str) -> Arc<SecretContent> {
-    let uses = secret_uses(pipeline);
+    let uses = pipeline.secrets();
     let keys = uses
         .iter()
-        .filter(|secret| secret.name == name)
-        .flat_map(|secret| secret.keys);
+        .filter(|needed| needed.secret.name == name)
+        .flat_map(|needed| needed.keys);
     Arc::new(SecretContent {
         data: keys.map(|key| ((*key).to_owned(), String::new())).collect(),
         hash: String::new(),

@@ -11,7 +11,6 @@ use kube::{Api, Client, ResourceExt};
 use crate::names::{Role, selector_text};
 use crate::pods::PodSummary;
 use crate::secrets::{SecretContent, SecretContents};
-use crate::validate::secret_uses;
 use crate::watch::index::Index;
 
 /// What could not be fetched.
@@ -49,8 +48,8 @@ impl SecretCache {
         namespace: &str,
     ) -> Result<SecretContents, DereferenceError> {
         let mut secrets = SecretContents::new();
-        for secret in secret_uses(pipeline) {
-            let name = secret.name;
+        for needed in pipeline.secrets() {
+            let name = needed.secret.name;
             if secrets.contains_key(&name) {
                 continue;
             }

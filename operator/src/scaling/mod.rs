@@ -8,7 +8,6 @@ use std::time::Duration;
 use api::crd::Reserved;
 use api::{Pipeline, ScalingMode, StartFrom};
 use k8s_openapi::jiff::Timestamp;
-use scaler::cron::Schedule;
 use scaler::{Decision, History, Mode, Observation, PartitionReading, Policy, Window};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -136,17 +135,14 @@ pub fn policy(pipeline: &Pipeline) -> Policy {
         drain_within: scaling.drain_within,
         freshness: scaling.freshness,
         patience: scaling.patience,
-        // What validation has let through is a schedule.
         windows: scaling
             .windows
             .iter()
-            .filter_map(|window| {
-                Some(Window {
-                    start: Schedule::parse(&window.schedule).ok()?,
-                    duration: window.duration,
-                    min: window.min,
-                    max: window.max,
-                })
+            .map(|window| Window {
+                start: window.schedule.clone(),
+                duration: window.duration,
+                min: window.min,
+                max: window.max,
             })
             .collect(),
         mode: match scaling.mode {
@@ -175,21 +171,5 @@ mod tests {
         assert_eq!((policy.min, policy.max, policy.windows.len()), (0, 8, 1));
         assert_eq!(policy.freshness.map(|freshness| freshness.as_secs()), Some(30));
         assert!(policy.problems().is_empty());
-    }
-
-    proptest::proptest! {
-        /// A window that a manifest may have must not be lost on the way to the scaler, which reads schedules for itself.
-        #[test]
-        fn a_schedule_of_a_manifest_is_one_to_the_scaler(
-            fields in proptest::collection::vec(
-                r"(\*|\*|[1-6]|[1-6]-[1-6]|[0-9]{1,2}|\+5|Sun|mon-fri|JAN|)(/[0-9]{1,2})?(,[1-6*])?",
-                4..=6,
-            )
-        ) {
-            let schedule = fields.join(" ");
-            let more = format!("scaling: {{max: 8, windows: [{{schedule: '{schedule}', duration: 5h, min: 4}}]}}");
-            let in_manifest = crate::validate::manifest(&crate::testing::resource(&more)).is_ok();
-            proptest::prop_assert_eq!(in_manifest, Schedule::parse(&schedule).is_ok(), "{}", schedule);
-        }
     }
 }
