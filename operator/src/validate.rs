@@ -13,9 +13,7 @@ use crate::secrets::{SecretContent, SecretContents};
 pub struct Valid {
     /// The checked manifest.
     pub pipeline: Pipeline,
-    /// Where it is.
     pub namespace: String,
-    /// Which object it is.
     pub uid: String,
     /// The manifest's `spec` as it was typed.
     pub(crate) spec: Map<String, Value>,
@@ -35,11 +33,8 @@ pub enum ValidationError {
     /// It is right, but not for a cluster.
     #[error("{path}: {problem}; {remedy}")]
     NotForClusters {
-        /// Where in the manifest.
         path: &'static str,
-        /// What is wrong there.
         problem: &'static str,
-        /// The remedy.
         remedy: &'static str,
     },
     /// Another pipeline commits to the same Kafka under the same name.
@@ -47,18 +42,11 @@ pub enum ValidationError {
         "metadata.name: the pipeline {namespace}/{name} reads the same Kafka under this name; rename this one, since \
          both would share consumer groups"
     )]
-    NameInUse {
-        /// The other's namespace.
-        namespace: String,
-        /// The name of both.
-        name: String,
-    },
+    NameInUse { namespace: String, name: String },
     /// It names a secret that is not there.
     #[error("{path}: there is no secret {name}; create it in this namespace with {keys}")]
     SecretMissing {
-        /// Where in the manifest.
         path: &'static str,
-        /// The secret.
         name: String,
         /// The keys that it has to have.
         keys: String,
@@ -66,11 +54,8 @@ pub enum ValidationError {
     /// It names a secret that has too little in it.
     #[error("{path}: the secret {name} has no key {key}; add it")]
     SecretKeyMissing {
-        /// Where in the manifest.
         path: &'static str,
-        /// The secret.
         name: String,
-        /// The key.
         key: &'static str,
     },
 }
@@ -97,7 +82,6 @@ pub(crate) struct SecretUse {
     pub(crate) kafka: bool,
 }
 
-/// Checks the manifest.
 pub fn manifest(resource: &StreamPipeline) -> Result<Pipeline, ValidationError> {
     let pipeline = api::validate(resource).map_err(ValidationError::Manifest)?;
     if matches!(pipeline.sink, Sink::Sqlite(_)) {

@@ -15,9 +15,7 @@ use crate::validate::secret_uses;
 /// The topics of one pipeline as they should be, and what else of it is in Kafka.
 #[derive(Debug, Clone)]
 pub struct DesiredTopics {
-    /// The pipeline's.
     pub uid: String,
-    /// Where they are.
     pub access: KafkaAccess,
     /// In the order of the manifest.
     pub topics: Vec<TopicPlan>,
@@ -36,7 +34,6 @@ pub struct DesiredTopics {
 pub struct KafkaAccess {
     /// As the manifest has it.
     pub kafka: api::Kafka,
-    /// Those that `kafka` names.
     pub secrets: SecretContents,
 }
 

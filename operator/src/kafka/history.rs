@@ -21,7 +21,6 @@ pub(crate) struct LagHistory {
 }
 
 impl LagHistory {
-    /// Adds the newest reading.
     pub(crate) fn push(&mut self, reading: Reading) {
         if self
             .readings
@@ -52,7 +51,6 @@ impl LagHistory {
         self.readings.push_back(reading);
     }
 
-    /// The newest reading.
     #[must_use]
     pub(crate) fn last(&self) -> Option<&Reading> {
         self.readings.back()

@@ -42,9 +42,7 @@ pub struct WorkerLoad {
 /// How far the workers were in one topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicReading {
-    /// As Kafka knows it.
     pub name: String,
-    /// How many it has.
     pub partitions: i32,
     /// Records that wait; `None` while some partition has no leader.
     pub lag: Option<u64>,

@@ -16,7 +16,6 @@ pub(crate) enum ApplyError {
     /// Another's object has the name.
     #[error("{kind} {name} is there and belongs to {owner}")]
     NameConflict { kind: Kind, name: String, owner: String },
-    /// The pipeline itself.
     #[error("cannot look at the pipeline {name}")]
     Read {
         name: String,
@@ -50,7 +49,6 @@ pub(crate) struct Applier<'a> {
     pub(crate) client: &'a Client,
     pub(crate) index: &'a Index,
     pub(crate) namespace: &'a str,
-    /// The pipeline's.
     pub(crate) uid: &'a str,
 }
 

@@ -26,7 +26,6 @@ pub(super) struct DesiredState {
     pub(super) scaling: Option<Reserved>,
     /// If the scaler has changed the number of workers.
     pub(super) scaled: Option<Transition>,
-    /// When this was decided.
     pub(super) time: Timestamp,
 }
 

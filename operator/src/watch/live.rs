@@ -41,13 +41,10 @@ pub(crate) enum ObjectState {
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct DeploymentState {
-    /// Pods that it should have.
     pub(crate) wanted: i32,
-    /// Pods that it has.
     pub(crate) replicas: i32,
     /// Pods of its newest template.
     pub(crate) updated: i32,
-    /// Pods that are ready.
     pub(crate) available: i32,
     /// The generation that these numbers are about.
     pub(crate) observed_generation: i64,
