@@ -6,7 +6,7 @@ use clap::Args;
 use runtime::secrets::Secrets;
 use runtime::telemetry::LogFormat;
 
-use crate::target::{KafkaChoice, SinkChoice};
+use crate::target::{KafkaChoice, Overrides, SinkChoice};
 
 /// What is logged if nothing else is said.
 pub(crate) const LOG: &str = "warn";
@@ -73,4 +73,17 @@ pub(crate) struct SinkArgs {
     /// Folder of the embedded sink's file
     #[arg(long, value_name = "DIR", default_value = crate::target::DATA)]
     pub(crate) data: PathBuf,
+}
+
+impl SinkArgs {
+    /// The pipeline's own settings but for its sink and its brokers.
+    #[must_use]
+    pub(crate) fn overrides(&self, kafka: &KafkaChoice) -> Overrides {
+        Overrides {
+            kafka: kafka.clone(),
+            sink: self.sink.clone(),
+            data: self.data.clone(),
+            ..Overrides::none()
+        }
+    }
 }

@@ -16,7 +16,7 @@ use crate::args::{PipelineArgs, PlaceArgs};
 use crate::check::check;
 use crate::error::{CliError, print};
 use crate::style::{Style, count};
-use crate::target::{KafkaChoice, Overrides, load};
+use crate::target::{KafkaChoice, load};
 
 /// For a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -48,10 +48,7 @@ struct Check {
 
 impl PreflightArgs {
     pub(crate) async fn run(self) -> Result<Exit, CliError> {
-        let pipeline = load(
-            &self.pipeline.file,
-            &Overrides::of_place(&self.place.kafka, &self.place.sink),
-        )?;
+        let pipeline = load(&self.pipeline.file, &self.place.sink.overrides(&self.place.kafka))?;
         check(&self.pipeline.file, &pipeline).await?;
         let secrets = self.pipeline.secrets();
         let style = Style::of_stdout();

@@ -10,7 +10,6 @@ use api::crd::{KafkaSpec, LimitSpec, SinkSpec, SqliteSpec};
 use api::{Pipeline, StreamPipeline};
 use runtime::manifest;
 
-use crate::args::SinkArgs;
 use crate::error::CliError;
 
 /// Folder of what runs without a cluster leave behind, in the current directory.
@@ -68,17 +67,6 @@ impl Overrides {
             data: DATA.into(),
             rate: None,
             count: None,
-        }
-    }
-
-    /// For a command that looks at a pipeline which is there.
-    #[must_use]
-    pub(crate) fn of_place(kafka: &KafkaChoice, sink: &SinkArgs) -> Self {
-        Self {
-            kafka: kafka.clone(),
-            sink: sink.sink.clone(),
-            data: sink.data.clone(),
-            ..Self::none()
         }
     }
 }

@@ -17,7 +17,7 @@ use sinks::Sink;
 use crate::args::{PipelineArgs, PlaceArgs};
 use crate::error::{CliError, print};
 use crate::style::Style;
-use crate::target::{KafkaChoice, Overrides, SinkChoice, load_existing};
+use crate::target::{KafkaChoice, SinkChoice, load_existing};
 pub(crate) use evaluate::AuditResult;
 pub(crate) use gather::{Clients, KafkaAccess, examine};
 pub(crate) use text::{irregularities, summary};
@@ -58,10 +58,7 @@ impl AuditArgs {
             _ if embedded => KafkaChoice::None,
             choice => choice.clone(),
         };
-        let pipeline = load_existing(
-            &self.pipeline.file,
-            &Overrides::of_place(&kafka, &self.place.sink),
-        )?;
+        let pipeline = load_existing(&self.pipeline.file, &self.place.sink.overrides(&kafka))?;
         let secrets = self.pipeline.secrets();
         let sink = Sink::open(&pipeline, Vec::new(), &secrets).await?;
         let access = match kafka {

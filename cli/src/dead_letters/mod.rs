@@ -10,7 +10,7 @@ use sinks::{Sink, StoredDeadLetter};
 use crate::args::{PipelineArgs, PlaceArgs};
 use crate::error::{CliError, print};
 use crate::style::Style;
-use crate::target::{KafkaChoice, Overrides, load_existing};
+use crate::target::{KafkaChoice, load_existing};
 
 /// Letters that a search by number goes through, newest first.
 const MOST: u32 = 100_000;
@@ -84,7 +84,7 @@ impl DeadLettersArgs {
             // The manifest's brokers are not looked at.
             _ => KafkaChoice::Manifest,
         };
-        let pipeline = load_existing(&arguments.file, &Overrides::of_place(&kafka, &place.sink))?;
+        let pipeline = load_existing(&arguments.file, &place.sink.overrides(&kafka))?;
         let secrets = arguments.secrets();
         let sink = Sink::open(&pipeline, Vec::new(), &secrets).await?;
         match action {

@@ -4,20 +4,20 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use testbed::Process;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use super::{Cluster, PATIENCE, PROGRAM, QUIET};
 use crate::error::{BenchError, io};
-use crate::scrape::Scrape;
-use crate::servers::{program, usage};
+use crate::programs::Programs;
+use crate::scrape::{Scrape, address, metrics};
+use crate::usage::{Usage, usage};
 
-const LOOK: Duration = Duration::from_millis(100);
-/// Between looks at what was written: the real API server counts much else, and takes a while to say it all.
+/// Between questions whether something is so.
+const POLL: Duration = Duration::from_millis(100);
+/// Between counts of what was written: the real API server counts much else, and takes a while to say it all.
 const COUNT: Duration = Duration::from_secs(1);
 
-pub(super) struct Scene<C> {
+pub(super) struct Running<C> {
     // Before the cluster, which it would miss.
     operator: Process,
     pub(super) cluster: C,
@@ -25,14 +25,11 @@ pub(super) struct Scene<C> {
     began: Instant,
 }
 
-impl<C: Cluster> Scene<C> {
-    /// Starts the operator.
-    pub(super) async fn start(cluster: C) -> Result<Self, BenchError> {
-        // A port that was free a moment ago.
-        let free = TcpListener::bind("127.0.0.1:0").await.map_err(io("listening"))?;
-        let metrics = free.local_addr().map_err(io("listening"))?;
-        drop(free);
-        let mut command = program(PROGRAM)?;
+impl<C: Cluster> Running<C> {
+    /// Starts a revision's operator.
+    pub(super) async fn start(cluster: C, programs: &Programs) -> Result<Self, BenchError> {
+        let metrics = address().await.map_err(io("listening"))?;
+        let mut command = programs.command(PROGRAM);
         command
             .args(["run", "--image=streampipeline:bench", "--no-crd", "--log=warn"])
             .arg(format!("--listen={metrics}"))
@@ -50,7 +47,7 @@ impl<C: Cluster> Scene<C> {
         let deadline = Instant::now() + PATIENCE;
         while !self.cluster.converged()? {
             self.check("every pipeline has its objects", deadline)?;
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL).await;
         }
         Ok(self.began.elapsed())
     }
@@ -75,7 +72,7 @@ impl<C: Cluster> Scene<C> {
         let deadline = Instant::now() + PATIENCE;
         while self.scrape().await?.count < reconciles {
             self.check("every pipeline is looked at again", deadline)?;
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL).await;
         }
         Ok(())
     }
@@ -98,20 +95,15 @@ impl<C: Cluster> Scene<C> {
 
     /// The operator's durations of reconciles so far.
     pub(super) async fn scrape(&self) -> Result<Scrape, BenchError> {
-        let what = "asking the operator for its metrics";
-        let mut stream = TcpStream::connect(self.metrics).await.map_err(io(what))?;
-        stream
-            .write_all(b"GET /metrics HTTP/1.0\r\n\r\n")
+        let text = metrics(self.metrics)
             .await
-            .map_err(io(what))?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.map_err(io(what))?;
+            .map_err(io("asking the operator for its metrics"))?;
         Scrape::parse(&text, "streampipeline_operator_reconcile_duration_seconds")
             .ok_or(BenchError::NoFigure(text))
     }
 
-    /// The operator's largest resident memory so far, in MB.
-    pub(super) fn memory(&self) -> Result<f64, BenchError> {
-        Ok(usage(&self.operator)?.memory)
+    /// What the operator has used so far.
+    pub(super) fn usage(&self) -> Result<Usage, BenchError> {
+        usage(&self.operator)
     }
 }

@@ -1,79 +1,59 @@
 //! The worker: from preloaded partitions into PostgreSQL, next to `psql` copying the same rows.
 
+mod consume;
+mod drain;
+
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use testbed::Process;
-
+pub(crate) use self::consume::consume;
+pub(crate) use self::drain::{Drained, PROGRAM, Worker, drain, prepare, takes};
 use crate::ROUNDS;
 use crate::baselines::Ours;
 use crate::error::{BenchError, io};
+use crate::generator::preload;
 use crate::measure::{Row, median, median_ratio, rate};
-use crate::servers::{Servers, Usage, usage};
+use crate::pipelines::{Pipeline, Table};
+use crate::programs::Programs;
+use crate::servers::Servers;
 
-const PROGRAM: &str = "streampipeline-worker";
 /// Records of every measured topic.
-pub(crate) const EVENTS: i64 = 5_000_000;
+pub(crate) const EVENTS: u64 = 5_000_000;
 /// Connections of the worker by default, and of psql here.
 const WRITERS: usize = 4;
 
-const APPEND: &str = "
-    - name: plays
-      sql: >-
-        SELECT user_id, track_id, event_timestamp, now() AS created_timestamp FROM append
-";
-
-const MERGE: &str = "
-    - name: plays_by_genre
-      sql: >-
-        SELECT t.genre, date_trunc('hour', e.event_timestamp) AS hour, count(*) AS plays
-        FROM merge e JOIN tracks t ON t.track_id = e.track_id GROUP BY 1, 2
-      write: {merge: {key: [genre, hour], sum: [plays]}}
-";
-
-/// Runs a worker over everything that is preloaded; seconds from its first row, and what it used.
-async fn drain(
+/// Drains a topic into PostgreSQL, whose tables stay as they are, once more.
+async fn drain_again(
     servers: &Servers,
-    name: &str,
-    manifest: &std::path::Path,
-) -> Result<(f64, Usage), BenchError> {
-    let forget = format!("DELETE FROM streampipeline_offsets WHERE pipeline = '{name}'; CHECKPOINT");
+    programs: &Programs,
+    pipeline: &Pipeline<'_>,
+) -> Result<Drained, BenchError> {
+    let forget = format!(
+        "DELETE FROM streampipeline_offsets WHERE pipeline = '{}'; CHECKPOINT",
+        pipeline.name
+    );
     servers.execute(&forget).await?;
-    let mut worker = servers.start_program(PROGRAM, manifest, &["run"])?;
-    servers.stored(name, 1).await?;
-    let begun = Instant::now();
-    servers.stored(name, EVENTS).await?;
-    let seconds = begun.elapsed().as_secs_f64();
-    let used = usage(&worker)?;
-    stop(&mut worker).await?;
-    Ok((seconds, used))
-}
-
-/// Ends a worker in order: a killed one keeps its partitions until its session times out.
-async fn stop(worker: &mut Process) -> Result<(), BenchError> {
-    worker.terminate()?;
-    worker.wait(Duration::from_secs(30)).await?;
-    Ok(())
-}
-
-fn preload(servers: &Servers, manifest: &std::path::Path, events: i64) -> Result<(), BenchError> {
-    let count = events.to_string();
-    servers.run(
-        "streampipeline-generator",
-        manifest,
-        &["--unlimited", "--count", &count],
-    )?;
-    servers.run(PROGRAM, manifest, &["prepare"])?;
-    Ok(())
+    let manifest = servers.manifest(pipeline)?;
+    drain(
+        servers.command(programs, PROGRAM, &manifest, &["run"]),
+        pipeline.topic,
+        EVENTS,
+    )
+    .await
 }
 
 /// An append table, next to psql's binary COPY of the same rows over as many connections.
-pub(crate) async fn append(servers: &Servers, figures: &mut Ours) -> Result<Vec<Row>, BenchError> {
-    let manifest = servers.manifest("append", 10_000, APPEND)?;
-    preload(servers, &manifest, EVENTS)?;
+pub(crate) async fn append(
+    servers: &Servers,
+    programs: &Programs,
+    figures: &mut Ours,
+) -> Result<Vec<Row>, BenchError> {
+    let pipeline = Pipeline::new("append", Table::Append);
+    preload(servers, programs, &pipeline, EVENTS)?;
+    prepare(servers, programs, &pipeline)?;
     let (mut ours, mut theirs, mut memory, mut cpu) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     // Not counted: gives psql its files, and both sides a log whose segments exist and a broker that is compiled.
-    drain(servers, "append", &manifest).await?;
+    drain_again(servers, programs, &pipeline).await?;
     for writer in 0..WRITERS {
         let file = copy_file(servers, writer);
         let sql = format!(
@@ -83,10 +63,10 @@ pub(crate) async fn append(servers: &Servers, figures: &mut Ours) -> Result<Vec<
     }
     for _ in 0..ROUNDS {
         servers.execute("TRUNCATE plays").await?;
-        let (seconds, used) = drain(servers, "append", &manifest).await?;
-        ours.push(EVENTS as f64 / seconds);
-        memory.push(used.memory);
-        cpu.push(used.cpu / EVENTS as f64 * 1e6);
+        let drained = drain_again(servers, programs, &pipeline).await?;
+        ours.push(drained.rate);
+        memory.push(drained.memory);
+        cpu.push(drained.cpu);
         servers.execute("TRUNCATE plays; CHECKPOINT").await?;
         theirs.push(EVENTS as f64 / copy(servers)?);
     }
@@ -154,13 +134,18 @@ fn copy(servers: &Servers) -> Result<f64, BenchError> {
 }
 
 /// A merge table: join with a reference, group, add up in the sink.
-pub(crate) async fn merge(servers: &Servers, figures: &mut Ours) -> Result<Vec<Row>, BenchError> {
-    let manifest = servers.manifest("merge", 10_000, MERGE)?;
-    preload(servers, &manifest, EVENTS)?;
+pub(crate) async fn merge(
+    servers: &Servers,
+    programs: &Programs,
+    figures: &mut Ours,
+) -> Result<Vec<Row>, BenchError> {
+    let pipeline = Pipeline::new("merge", Table::Merge);
+    preload(servers, programs, &pipeline, EVENTS)?;
+    prepare(servers, programs, &pipeline)?;
     let mut ours = Vec::new();
     for _ in 0..ROUNDS {
         servers.execute("TRUNCATE plays_by_genre").await?;
-        ours.push(EVENTS as f64 / drain(servers, "merge", &manifest).await?.0);
+        ours.push(drain_again(servers, programs, &pipeline).await?.rate);
     }
     figures.merged = median(ours);
     Ok(vec![Row {
@@ -173,23 +158,24 @@ pub(crate) async fn merge(servers: &Servers, figures: &mut Ours) -> Result<Vec<R
 }
 
 /// From the process's start to the first row in the sink.
-pub(crate) async fn cold_start(servers: &Servers) -> Result<Vec<Row>, BenchError> {
-    let manifest = servers.manifest(
-        "cold",
-        10_000,
-        &APPEND.replace("append", "cold").replace("plays", "cold_plays"),
-    )?;
-    preload(servers, &manifest, 100_000)?;
+pub(crate) async fn cold_start(servers: &Servers, programs: &Programs) -> Result<Vec<Row>, BenchError> {
+    servers.fresh_database("cold").await?;
+    let pipeline = Pipeline {
+        sink: crate::pipelines::Sink::Postgres("cold"),
+        ..Pipeline::new("cold", Table::Append)
+    };
+    preload(servers, programs, &pipeline, 100_000)?;
+    let manifest = prepare(servers, programs, &pipeline)?;
     let mut seconds = Vec::new();
     for _ in 0..ROUNDS {
-        servers
-            .execute("DELETE FROM streampipeline_offsets WHERE pipeline = 'cold'")
-            .await?;
+        servers.fresh_database("cold").await?;
+        prepare(servers, programs, &pipeline)?;
         let begun = Instant::now();
-        let mut worker = servers.start_program(PROGRAM, &manifest, &["run"])?;
-        servers.stored("cold", 1).await?;
+        let command = servers.command(programs, PROGRAM, &manifest, &["run"]);
+        let mut worker = Worker::start(command, pipeline.topic).await?;
+        worker.stored(1).await?;
         seconds.push(begun.elapsed().as_secs_f64());
-        stop(&mut worker).await?;
+        worker.stop().await?;
     }
     Ok(vec![Row {
         what: "worker, start of the process to the first row".to_owned(),
