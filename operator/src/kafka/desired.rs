@@ -16,7 +16,7 @@ use crate::validate::secret_uses;
 #[derive(Debug, Clone)]
 pub struct DesiredTopics {
     pub uid: String,
-    pub access: KafkaAccess,
+    pub access: BrokerAccess,
     /// In the order of the manifest.
     pub topics: Vec<TopicPlan>,
     /// The group that workers commit as.
@@ -31,7 +31,7 @@ pub struct DesiredTopics {
 
 /// Brokers, and how to get in. Equal for pipelines that may share connections.
 #[derive(Debug, Clone, PartialEq)]
-pub struct KafkaAccess {
+pub struct BrokerAccess {
     /// As the manifest has it.
     pub kafka: api::Kafka,
     pub secrets: SecretContents,
@@ -42,7 +42,7 @@ impl DesiredTopics {
     #[must_use]
     pub fn new(uid: &str, pipeline: &Pipeline, secrets: &SecretContents) -> Self {
         let named = secret_uses(pipeline).into_iter().filter(|named| named.kafka);
-        let access = KafkaAccess {
+        let access = BrokerAccess {
             kafka: pipeline.kafka.clone(),
             secrets: named
                 .filter_map(|named| secrets.get_key_value(&named.name))
@@ -73,7 +73,7 @@ impl DesiredTopics {
     }
 }
 
-impl KafkaAccess {
+impl BrokerAccess {
     /// Where clients read the secrets.
     pub(super) fn source(&self) -> SecretSource {
         let mut variables = BTreeMap::new();

@@ -12,7 +12,7 @@ use crate::names::OPERATOR;
 
 /// An object that a pipeline owns.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Live {
+pub(crate) struct LiveObject {
     pub(crate) kind: Kind,
     pub(crate) namespace: String,
     pub(crate) name: String,
@@ -70,7 +70,7 @@ pub(crate) struct CronJobState {
     pub(crate) running: bool,
 }
 
-impl Live {
+impl LiveObject {
     /// An object of which only the metadata matters.
     #[must_use]
     pub(crate) fn new(kind: Kind, meta: &ObjectMeta) -> Self {
