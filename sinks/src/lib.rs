@@ -22,6 +22,7 @@
 
 mod contract;
 mod error;
+mod preflight;
 mod shape;
 pub mod sql;
 mod transactional;
@@ -38,6 +39,8 @@ pub use contract::{
 };
 pub(crate) use contract::{MODEL, idle};
 pub use error::{SinkError, SinkErrorKind};
+pub use preflight::{Check, preflight};
+pub use shape::column_types;
 pub use transactional::{postgres, sqlite};
 
 /// A connection pool to one of the sinks.

@@ -221,7 +221,7 @@ impl Postgres {
     }
 
     /// One small transaction.
-    async fn work<T>(
+    pub(super) async fn work<T>(
         &self,
         begin: &str,
         context: impl Fn() -> String,

@@ -8,6 +8,7 @@ mod classify;
 mod connect;
 mod copy;
 mod model;
+mod preflight;
 mod prepare;
 mod query;
 mod reference;
@@ -27,6 +28,8 @@ use crate::sql::stable_hash;
 use crate::{Lease, SinkError, SinkErrorKind, TableDefinition};
 use connect::{Connection, Connections};
 
+pub(crate) use preflight::preflight;
+pub(crate) use schema::type_name;
 pub use transaction::Transaction;
 
 /// Begins a transaction that writes. Writing is not asked for in so many words: a standby, or a server that went

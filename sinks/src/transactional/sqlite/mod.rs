@@ -12,6 +12,7 @@ mod bookkeeping;
 mod classify;
 mod connect;
 mod model;
+mod preflight;
 mod prepare;
 mod query;
 mod reference;
@@ -27,6 +28,9 @@ use crate::shape::layout::Layout;
 use crate::{Lease, SinkError, TableDefinition};
 use connect::Slot;
 
+pub use preflight::is_sink;
+pub(crate) use preflight::preflight;
+pub(crate) use schema::type_name;
 pub use transaction::Transaction;
 
 /// A `SQLite` file with a pipeline's tables.
