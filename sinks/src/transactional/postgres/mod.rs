@@ -7,6 +7,7 @@ mod bookkeeping;
 mod classify;
 mod connect;
 mod copy;
+mod dead_letters;
 mod model;
 mod preflight;
 mod prepare;
@@ -77,7 +78,7 @@ impl Postgres {
     }
 
     /// One round trip. Waits at most as long as a probe would for a free connection.
-    pub async fn ping(&self) -> Result<(), SinkError> {
+    pub(crate) async fn ping(&self) -> Result<(), SinkError> {
         const WAIT: Duration = Duration::from_secs(5);
         let context = || {
             format!(
@@ -97,8 +98,7 @@ impl Postgres {
         })
     }
 
-    /// Begins a transaction for one batch.
-    pub async fn begin(self: Arc<Self>, lease: &Lease) -> Result<Transaction, SinkError> {
+    pub(crate) async fn begin(self: Arc<Self>, lease: &Lease) -> Result<Transaction, SinkError> {
         Transaction::begin(self, lease).await
     }
 

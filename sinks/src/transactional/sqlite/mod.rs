@@ -11,6 +11,7 @@
 mod bookkeeping;
 mod classify;
 mod connect;
+mod dead_letters;
 mod model;
 mod preflight;
 mod prepare;
@@ -59,7 +60,7 @@ impl Sqlite {
     }
 
     /// Whether the file can be read.
-    pub async fn ping(&self) -> Result<(), SinkError> {
+    pub(crate) async fn ping(&self) -> Result<(), SinkError> {
         let context = || format!("opening {}", self.reader.path());
         let mut connection = self.reader.open(context).await?;
         connection
@@ -70,8 +71,7 @@ impl Sqlite {
         Ok(())
     }
 
-    /// Begins a transaction for one batch.
-    pub async fn begin(self: Arc<Self>, lease: &Lease) -> Result<Transaction, SinkError> {
+    pub(crate) async fn begin(self: Arc<Self>, lease: &Lease) -> Result<Transaction, SinkError> {
         Transaction::begin(self, lease).await
     }
 }
