@@ -2,7 +2,6 @@
 
 use runtime::secrets::Secrets;
 
-use crate::SinkError;
 use crate::transactional::{postgres, sqlite};
 
 /// One thing that was looked at.
@@ -16,12 +15,9 @@ pub struct Check {
 
 /// Looks whether the pipeline's sink can be used. Nothing is made or changed.
 pub async fn preflight(pipeline: &api::Pipeline, secrets: &Secrets) -> Vec<Check> {
+    let place = pipeline.sink.place();
     match &pipeline.sink {
-        api::Sink::Postgres(sink) => postgres::preflight(&pipeline.name, sink, secrets).await,
-        api::Sink::Sqlite(sink) => vec![sqlite::preflight(sink)],
-        api::Sink::Cassandra(_) | api::Sink::Lake(_) | api::Sink::BigQuery(_) => vec![Check {
-            subject: "the sink".to_owned(),
-            outcome: Err(SinkError::not_available().to_string()),
-        }],
+        api::Sink::Postgres(sink) => postgres::preflight(&pipeline.name, sink, place, secrets).await,
+        api::Sink::Sqlite(sink) => vec![sqlite::preflight(sink, place)],
     }
 }

@@ -16,9 +16,6 @@ pub fn column_types(sink: &api::Sink, table: &TableDefinition) -> Result<Vec<(St
     let type_name: fn(&ColumnType) -> String = match sink {
         api::Sink::Postgres(_) => postgres::type_name,
         api::Sink::Sqlite(_) => |column_type| sqlite::type_name(column_type).to_owned(),
-        api::Sink::Cassandra(_) | api::Sink::Lake(_) | api::Sink::BigQuery(_) => {
-            return Err(SinkError::not_available());
-        }
     };
     let columns = Layout::of_table(table)?.columns.into_iter();
     Ok(columns

@@ -8,9 +8,14 @@ use crate::SinkError;
 use crate::preflight::Check;
 
 /// Looks whether the sink can be used. Nothing is made or changed.
-pub(crate) async fn preflight(pipeline: &PipelineName, sink: &PostgresSink, secrets: &Secrets) -> Vec<Check> {
+pub(crate) async fn preflight(
+    pipeline: &PipelineName,
+    sink: &PostgresSink,
+    place: String,
+    secrets: &Secrets,
+) -> Vec<Check> {
     let server = |outcome| Check {
-        subject: format!("PostgreSQL {}:{}/{}", sink.host, sink.port, sink.database),
+        subject: place,
         outcome,
     };
     let reach = async {

@@ -9,7 +9,7 @@ use sqlx::{ConnectOptions, Connection};
 use crate::preflight::Check;
 
 /// Looks whether the file can be used. Nothing is made or changed.
-pub(crate) fn preflight(sink: &SqliteSink) -> Check {
+pub(crate) fn preflight(sink: &SqliteSink, place: String) -> Check {
     let folder = sink.path.parent().unwrap_or(Path::new("."));
     let outcome = match folder.metadata() {
         Ok(metadata) if !metadata.is_dir() => Err(format!("{} is no folder", folder.display())),
@@ -21,7 +21,7 @@ pub(crate) fn preflight(sink: &SqliteSink) -> Check {
         Err(error) => Err(format!("the folder {}: {error}", folder.display())),
     };
     Check {
-        subject: format!("SQLite file {}", sink.path.display()),
+        subject: place,
         outcome,
     }
 }
