@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use api::{Kafka, Pipeline, SecretUse, Sink as SinkKind};
+use api::{Kafka, Pipeline, SecretUse};
 use clap::Args;
 use kafka::client::client_config;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use runtime::exit::Exit;
 use runtime::secrets::Secrets;
-use sinks::Sink;
+use sinks::Check;
 use tokio::net::TcpStream;
 
 use crate::args::{PipelineArgs, PlaceArgs};
@@ -39,13 +39,6 @@ pub(crate) struct PreflightArgs {
     place: PlaceArgs,
 }
 
-/// One thing that was looked at: what it is, and how it is.
-#[derive(Debug)]
-struct Check {
-    what: String,
-    outcome: Result<String, String>,
-}
-
 impl PreflightArgs {
     pub(crate) async fn run(self) -> Result<Exit, CliError> {
         let pipeline = load(&self.pipeline.file, &self.place.sink.overrides(&self.place.kafka))?;
@@ -56,7 +49,7 @@ impl PreflightArgs {
         if !matches!(self.place.kafka, KafkaChoice::None | KafkaChoice::Embedded) {
             checks.extend(kafka_checks(&pipeline, &secrets).await);
         }
-        checks.extend(sink_checks(&pipeline, &secrets).await);
+        checks.extend(sinks::preflight(&pipeline, &secrets).await);
         let failed = checks.iter().filter(|check| check.outcome.is_err()).count() as u64;
         let mut text: String = checks.iter().map(|check| line(check, style)).collect();
         text.push_str(&match failed {
@@ -71,8 +64,8 @@ impl PreflightArgs {
 
 fn line(check: &Check, style: Style) -> String {
     match &check.outcome {
-        Ok(how) => format!("{}    {}: {how}\n", style.green("ok"), check.what),
-        Err(problem) => format!("{}  {}: {problem}\n", style.red("FAIL"), check.what),
+        Ok(how) => format!("{}    {}: {how}\n", style.green("ok"), check.subject),
+        Err(problem) => format!("{}  {}: {problem}\n", style.red("FAIL"), check.subject),
     }
 }
 
@@ -86,7 +79,7 @@ fn secret_checks(pipeline: &Pipeline, secrets: &Secrets) -> Vec<Check> {
             Err(error) => Err(one_line(&error)),
         };
         Check {
-            what: path.to_owned(),
+            subject: path.to_owned(),
             outcome,
         }
     };
@@ -103,7 +96,7 @@ async fn kafka_checks(pipeline: &Pipeline, secrets: &Secrets) -> Vec<Check> {
     }
     let what = || "access to Kafka".to_owned();
     let failed = |problem: String| Check {
-        what: what(),
+        subject: what(),
         outcome: Err(problem),
     };
     let config = match client_config(&pipeline.kafka, secrets, "streampipeline-preflight") {
@@ -122,7 +115,7 @@ async fn kafka_checks(pipeline: &Pipeline, secrets: &Secrets) -> Vec<Check> {
         }
     };
     checks.push(Check {
-        what: what(),
+        subject: what(),
         outcome: Ok("granted".to_owned()),
     });
     for (id, address) in brokers(config)
@@ -142,7 +135,7 @@ async fn kafka_checks(pipeline: &Pipeline, secrets: &Secrets) -> Vec<Check> {
             Some(partitions) => format!("there, partitions: {partitions}"),
         });
         checks.push(Check {
-            what: format!("topic {}", topic.name),
+            subject: format!("topic {}", topic.name),
             outcome,
         });
     }
@@ -160,7 +153,10 @@ async fn tcp(what: String, address: &str) -> Check {
             CONNECT.as_secs()
         )),
     };
-    Check { what, outcome }
+    Check {
+        subject: what,
+        outcome,
+    }
 }
 
 /// Id and address of each broker of the cluster; none if they cannot be had, which access has shown before.
@@ -178,84 +174,6 @@ async fn brokers(config: ClientConfig) -> Vec<(i32, String)> {
         .ok()
         .flatten()
         .unwrap_or_default()
-}
-
-async fn sink_checks(pipeline: &Pipeline, secrets: &Secrets) -> Vec<Check> {
-    match &pipeline.sink {
-        SinkKind::Sqlite(sink) => {
-            let folder = sink.path.parent().unwrap_or(std::path::Path::new("."));
-            let outcome = match folder.metadata() {
-                Ok(metadata) if !metadata.is_dir() => Err(format!("{} is no folder", folder.display())),
-                Ok(metadata) if metadata.permissions().readonly() => {
-                    Err(format!("{} is read-only", folder.display()))
-                }
-                Ok(_) if sink.path.exists() => Ok("there".to_owned()),
-                Ok(_) => Ok("will be made".to_owned()),
-                Err(error) => Err(format!("the folder {}: {error}", folder.display())),
-            };
-            vec![Check {
-                what: pipeline.sink.place(),
-                outcome,
-            }]
-        }
-        SinkKind::Postgres(_) => postgres_checks(pipeline, secrets).await,
-    }
-}
-
-async fn postgres_checks(pipeline: &Pipeline, secrets: &Secrets) -> Vec<Check> {
-    let SinkKind::Postgres(postgres) = &pipeline.sink else {
-        return Vec::new();
-    };
-    let what = pipeline.sink.place();
-    let reach = async {
-        let sink = Sink::open(pipeline, Vec::new(), secrets).await?;
-        sink.ping().await?;
-        Ok::<_, sinks::SinkError>(sink)
-    };
-    let sink = match reach.await {
-        Ok(sink) => sink,
-        Err(error) => {
-            return vec![Check {
-                what,
-                outcome: Err(one_line(&error)),
-            }];
-        }
-    };
-    let schema = &postgres.schema;
-    // The schema's name is a literal here; a quotation mark in it is doubled.
-    let question = format!(
-        "SELECT has_schema_privilege(oid, 'USAGE') AND has_schema_privilege(oid, 'CREATE') FROM pg_namespace \
-         WHERE nspname = '{}'",
-        schema.replace('\'', "''")
-    );
-    let rights = match sink.query(&question, &[]).await {
-        Ok(answer) => match answer
-            .rows
-            .first()
-            .and_then(|row| row.first())
-            .and_then(Option::as_deref)
-        {
-            Some("t" | "true") => Ok("tables can be made".to_owned()),
-            Some(_) => Err(format!(
-                "no right to make tables; run GRANT USAGE, CREATE ON SCHEMA {schema} TO the user"
-            )),
-            None => Err(
-                "not there; make it with CREATE SCHEMA, or name another in spec.sink.postgres.schema"
-                    .to_owned(),
-            ),
-        },
-        Err(error) => Err(one_line(&error)),
-    };
-    vec![
-        Check {
-            what,
-            outcome: Ok("answers".to_owned()),
-        },
-        Check {
-            what: format!("schema {schema}"),
-            outcome: rights,
-        },
-    ]
 }
 
 fn one_line(error: &dyn std::error::Error) -> String {

@@ -30,13 +30,11 @@ use crate::watch::{self, Guarded, Ready, WatchScope};
 
 /// What a controller is started with.
 pub struct ControllerSettings {
-    /// Of the API server.
     pub client: Client,
     /// Asked off the reconcile path.
     pub kafka: Arc<dyn KafkaClient>,
     /// How often, and with how much patience, Kafka is read.
     pub monitors: MonitorConfig,
-    /// What pipelines may override.
     pub defaults: Defaults,
     /// Only this namespace; everywhere if absent.
     pub namespace: Option<String>,
@@ -44,7 +42,6 @@ pub struct ControllerSettings {
     pub concurrency: u16,
     /// This process's name in events.
     pub instance: String,
-    /// Registered by the caller.
     pub metrics: Metrics,
     /// Gets a condition and a heartbeat.
     pub health: Health,

@@ -18,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 /// How the leader is found.
 #[derive(Debug, Clone)]
 pub struct LeaderConfig {
-    /// Name of the Lease.
     pub lease: String,
     /// The operator's own, where the Lease is.
     pub namespace: String,
@@ -31,12 +30,9 @@ pub struct LeaderConfig {
 /// Why this process does not lead.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaderError {
-    /// The Lease cannot be used.
     #[error("cannot use the Lease {name}")]
     Lease {
-        /// In the operator's own namespace.
         name: String,
-        /// With the API server's words.
         #[source]
         source: LeaseManagerError,
     },

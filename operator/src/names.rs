@@ -21,14 +21,12 @@ pub(crate) const KIND: &str = "StreamPipeline";
 /// A pipeline: its namespace and name.
 pub(crate) type PipelineKey = (String, String);
 
-/// What a pod does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
     /// Creates tables and loads references, then ends.
     Prepare,
     /// Reads topics and writes tables.
     Worker,
-    /// Produces events.
     Generator,
     /// Makes a model's table anew, then ends.
     Model,

@@ -22,10 +22,8 @@ use crate::leader::{LeaderConfig, LeaderError, lead};
 use crate::metrics::Metrics;
 use crate::objects::Defaults;
 
-/// Why the program failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
-    /// Logging could not be set up.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
     /// Nothing says where a cluster is.
@@ -50,14 +48,12 @@ pub enum OperatorError {
     Io {
         /// A sentence: `cannot …`.
         what: String,
-        /// The operating system's reason.
         #[source]
         source: std::io::Error,
     },
 }
 
 impl OperatorError {
-    /// For the parent process.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
@@ -68,7 +64,6 @@ impl OperatorError {
 }
 
 impl Args {
-    /// Does what was asked for.
     pub async fn run(self) -> Result<(), OperatorError> {
         match self.command {
             Command::Run(args) => {

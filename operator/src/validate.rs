@@ -13,9 +13,7 @@ use crate::secrets::{SecretContent, SecretContents};
 pub struct Valid {
     /// The checked manifest.
     pub pipeline: Pipeline,
-    /// Where it is.
     pub namespace: String,
-    /// Which object it is.
     pub uid: String,
     /// The manifest's `spec` as it was typed.
     pub(crate) spec: Map<String, Value>,
@@ -40,18 +38,11 @@ pub enum ValidationError {
         "metadata.name: the pipeline {namespace}/{name} reads the same Kafka under this name; rename this one, since \
          both would share consumer groups"
     )]
-    NameInUse {
-        /// The other's namespace.
-        namespace: String,
-        /// The name of both.
-        name: String,
-    },
+    NameInUse { namespace: String, name: String },
     /// It names a secret that is not there.
     #[error("{path}: there is no secret {name}; create it in this namespace with {keys}")]
     SecretMissing {
-        /// Where in the manifest.
         path: &'static str,
-        /// The secret.
         name: String,
         /// The keys that it has to have.
         keys: String,
@@ -59,11 +50,8 @@ pub enum ValidationError {
     /// It names a secret that has too little in it.
     #[error("{path}: the secret {name} has no key {key}; add it")]
     SecretKeyMissing {
-        /// Where in the manifest.
         path: &'static str,
-        /// The secret.
         name: String,
-        /// The key.
         key: &'static str,
     },
 }
@@ -113,11 +101,9 @@ pub fn validate(
     secrets: &SecretContents,
 ) -> Result<Valid, ValidationError> {
     let mut hashes = BTreeMap::new();
-    for SecretUse {
-        path, secret, keys, ..
-    } in pipeline.secrets()
-    {
-        let name = secret.name;
+    for needed in pipeline.secrets() {
+        let SecretUse { path, keys, .. } = needed;
+        let name = needed.secret.name;
         let Some(SecretContent { data, hash }) = secrets.get(&name).map(AsRef::as_ref) else {
             let keys = keys.join(" and ");
             let noun = if keys.contains(" and ") {

@@ -11,9 +11,16 @@ use api::{
 use operator::plan::{Plan, Planned};
 
 use super::cluster;
-use super::columns::PlannedTable;
 use crate::style::{Style, count, grouped};
 use crate::table::{Align, render as columns};
+
+/// A table that the sink will have.
+#[derive(Debug)]
+pub(super) struct PlannedTable<'a> {
+    pub(super) table: &'a api::Table,
+    /// Names and SQL types.
+    pub(super) columns: Vec<(String, String)>,
+}
 
 /// The objects of a cluster.
 #[derive(Debug)]
@@ -26,7 +33,7 @@ pub(super) enum Objects<'a> {
 
 pub(super) fn render(
     pipeline: &Pipeline,
-    tables: &[PlannedTable],
+    tables: &[PlannedTable<'_>],
     objects: &Objects<'_>,
     style: Style,
 ) -> String {
@@ -229,8 +236,8 @@ fn references(references: &[Reference]) -> Vec<String> {
     }
 }
 
-fn table(planned: &PlannedTable) -> Vec<String> {
-    let table = &planned.table;
+fn table(planned: &PlannedTable<'_>) -> Vec<String> {
+    let table = planned.table;
     let write = match &table.write {
         WriteMode::Append => "append".to_owned(),
         WriteMode::InsertOnce { key } => format!("insert once by ({})", key.join(", ")),

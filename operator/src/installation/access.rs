@@ -8,7 +8,6 @@ use kube::{Client, Config};
 /// A cluster that answers.
 #[derive(Clone)]
 pub struct KubernetesCluster {
-    /// Of the API server.
     pub client: Client,
     /// Its address, for messages.
     pub url: String,
@@ -31,21 +30,15 @@ pub enum ConnectError {
         #[source]
         source: Box<KubeconfigError>,
     },
-    /// It does not answer.
     #[error("the cluster at {url} does not answer; check the context and the network")]
     Unreachable {
-        /// The API server's.
         url: String,
-        /// Why.
         #[source]
         source: Box<kube::Error>,
     },
     /// It does not know who asks.
     #[error("the cluster at {url} refuses the credentials of this context; log in again")]
-    Unauthorized {
-        /// The API server's.
-        url: String,
-    },
+    Unauthorized { url: String },
 }
 
 /// For a connection.

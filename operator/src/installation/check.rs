@@ -14,14 +14,11 @@ use kube::{Api, Client};
 
 use crate::installation::rbac::{RULES, RuleScope};
 
-/// What is to work.
 #[derive(Debug, Clone)]
 pub struct CheckConfig {
     /// Where pipelines are looked after; everywhere if absent.
     pub namespace: Option<String>,
-    /// The operator's namespace.
     pub own_namespace: String,
-    /// Its Lease there.
     pub lease: String,
     /// Whether it keeps the custom resource definition up to date.
     pub definition: bool,

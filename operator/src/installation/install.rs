@@ -16,7 +16,6 @@ use super::installed::SELECTOR;
 use super::manifests::{Installation, ManifestsError, objects, text};
 use crate::pods::summarize;
 
-/// Name of the Deployment.
 const DEPLOYMENT: &str = "streampipeline-operator";
 /// Who applies all but the definition, which the operator keeps up to date itself.
 const MANAGER: &str = "streampipeline-install";
@@ -25,20 +24,15 @@ const POLL: Duration = Duration::from_secs(1);
 /// An object of the installation, by kind and name, after it was applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppliedObject {
-    /// In CamelCase, as manifests have it.
     pub kind: String,
-    /// The API server's, unique among those of the kind in the namespace.
     pub name: String,
-    /// What applying has done.
     pub effect: ApplyEffect,
 }
 
 /// What applying an object has done to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ApplyEffect {
-    /// It was not there.
     Created,
-    /// It was another.
     Changed,
     /// It was as it should be.
     Unchanged,
@@ -47,32 +41,25 @@ pub enum ApplyEffect {
 /// Why the operator is not installed.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
-    /// A defect.
     #[error(transparent)]
     Manifests(#[from] ManifestsError),
     /// Two would work against each other.
     #[error("{0}")]
     AlreadyThere(String),
-    /// The definition.
     #[error(transparent)]
     Definition(#[from] DefinitionError),
-    /// The API server refused.
     #[error("cannot {action} {kind} {name}")]
     Refused {
         /// `apply`, `look at`, …
         action: &'static str,
-        /// The object's.
         kind: String,
-        /// The object's.
         name: String,
-        /// With the API server's words.
         #[source]
         source: Box<kube::Error>,
     },
     /// It does not come up.
     #[error("the operator is not ready after {patience:?}: {why}")]
     NotReady {
-        /// How long was waited.
         patience: Duration,
         /// What its pods say.
         why: String,

@@ -23,10 +23,8 @@ pub struct Installation {
 /// A defect.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestsError {
-    /// With the parser's words.
     #[error("the manifests in this program cannot be read: {0}")]
     Unreadable(String),
-    /// The objects cannot be written as YAML.
     #[error(transparent)]
     Build(#[from] BuildError),
 }

@@ -11,7 +11,6 @@ pub struct Rule {
     pub verbs: &'static [&'static str],
     /// Only objects of these names; all if empty.
     pub names: &'static [&'static str],
-    /// Why.
     pub reason: &'static str,
     /// Where it is needed.
     pub scope: RuleScope,
@@ -46,7 +45,6 @@ const fn watched(
     }
 }
 
-/// All of them.
 pub const RULES: &[Rule] = &[
     watched(
         "streampipeline.dev",

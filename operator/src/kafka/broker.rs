@@ -17,8 +17,8 @@ use rdkafka::error::RDKafkaErrorCode;
 use tokio::time::Instant;
 
 use super::client::{KafkaClient, KafkaError, KafkaErrorKind};
-use super::desired::{DesiredTopics, KafkaAccess};
-use super::reading::Reading;
+use super::desired::{BrokerAccess, DesiredTopics};
+use super::reading::KafkaReading;
 
 /// What brokers know the operator's connections by.
 const CLIENT_ID: &str = "streampipeline-operator";
@@ -34,7 +34,7 @@ pub struct Brokers {
 }
 
 struct SharedReader {
-    access: KafkaAccess,
+    access: BrokerAccess,
     reader: Arc<LagReader>,
     used: Instant,
 }
@@ -80,12 +80,12 @@ impl KafkaClient for Brokers {
         &'a self,
         desired: &'a DesiredTopics,
         timeout: Duration,
-    ) -> BoxFuture<'a, Result<Reading, KafkaError>> {
+    ) -> BoxFuture<'a, Result<KafkaReading, KafkaError>> {
         async move {
             let reader = self.reader(desired)?;
             let lags = reader.read(&desired.group, &names(desired), timeout).await;
             let lags = lags.map_err(|error| lag_error(&error))?;
-            Ok(Reading::new(Instant::now(), &lags))
+            Ok(KafkaReading::new(Instant::now(), &lags))
         }
         .boxed()
     }
@@ -117,7 +117,7 @@ impl Brokers {
             shared.used = now;
             return Ok(Arc::clone(&shared.reader));
         }
-        let KafkaAccess { kafka, .. } = &desired.access;
+        let BrokerAccess { kafka, .. } = &desired.access;
         let access = broker::Access::new(kafka, &desired.access.source(), CLIENT_ID);
         let access = access.map_err(|error| refused(&error))?;
         // Records of a transaction that is open will have to be read too, so they count.
@@ -136,7 +136,7 @@ fn names(desired: &DesiredTopics) -> Vec<&str> {
 }
 
 fn config(desired: &DesiredTopics) -> Result<ClientConfig, KafkaError> {
-    let KafkaAccess { kafka, .. } = &desired.access;
+    let BrokerAccess { kafka, .. } = &desired.access;
     client_config(kafka, &desired.access.source(), CLIENT_ID).map_err(|error| refused(&error))
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use super::desired::DesiredTopics;
-use super::reading::Reading;
+use super::reading::KafkaReading;
 
 /// What the operator asks of Kafka; no call may take longer than its timeout by much. Tests put something else in its
 /// place.
@@ -27,7 +27,7 @@ pub trait KafkaClient: Send + Sync + 'static {
         &'a self,
         desired: &'a DesiredTopics,
         timeout: Duration,
-    ) -> BoxFuture<'a, Result<Reading, KafkaError>>;
+    ) -> BoxFuture<'a, Result<KafkaReading, KafkaError>>;
     /// Deletes the pipeline's topics and groups.
     fn delete<'a>(
         &'a self,

@@ -14,10 +14,8 @@ use crate::secrets::SecretContents;
 /// The topics of one pipeline as they should be, and what else of it is in Kafka.
 #[derive(Debug, Clone)]
 pub struct DesiredTopics {
-    /// The pipeline's.
     pub uid: String,
-    /// Where they are.
-    pub access: KafkaAccess,
+    pub access: BrokerAccess,
     /// In the order of the manifest.
     pub topics: Vec<TopicPlan>,
     /// The group that workers commit as.
@@ -32,10 +30,9 @@ pub struct DesiredTopics {
 
 /// Brokers, and how to get in. Equal for pipelines that may share connections.
 #[derive(Debug, Clone, PartialEq)]
-pub struct KafkaAccess {
+pub struct BrokerAccess {
     /// As the manifest has it.
     pub kafka: api::Kafka,
-    /// Those that `kafka` names.
     pub secrets: SecretContents,
 }
 
@@ -45,7 +42,7 @@ impl DesiredTopics {
     pub fn new(uid: &str, pipeline: &Pipeline, secrets: &SecretContents) -> Self {
         let uses = pipeline.secrets().into_iter();
         let named = uses.filter(|needed| needed.purpose == SecretPurpose::Kafka);
-        let access = KafkaAccess {
+        let access = BrokerAccess {
             kafka: pipeline.kafka.clone(),
             secrets: named
                 .filter_map(|named| secrets.get_key_value(&named.secret.name))
@@ -76,7 +73,7 @@ impl DesiredTopics {
     }
 }
 
-impl KafkaAccess {
+impl BrokerAccess {
     /// Where clients read the secrets.
     pub(super) fn source(&self) -> SecretSource {
         let mut variables = BTreeMap::new();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::reading::Reading;
+use super::reading::KafkaReading;
 
 /// How many readings are kept: at one in 10 s, ten minutes.
 const KEPT: usize = 60;
@@ -15,14 +15,13 @@ const RATE_WINDOW: Duration = Duration::from_secs(30);
 /// The readings of the last ten minutes, oldest first.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LagHistory {
-    readings: VecDeque<Reading>,
+    readings: VecDeque<KafkaReading>,
     /// When something was stored last, as far as was seen.
     progress: Option<Instant>,
 }
 
 impl LagHistory {
-    /// Adds the newest reading.
-    pub(crate) fn push(&mut self, reading: Reading) {
+    pub(crate) fn push(&mut self, reading: KafkaReading) {
         if self
             .readings
             .back()
@@ -31,7 +30,7 @@ impl LagHistory {
             self.progress = Some(reading.at);
         }
         // A topic that was made again begins from zero: what was before says nothing about it.
-        let begun_again = |last: &Reading| {
+        let begun_again = |last: &KafkaReading| {
             last.topics.len() != reading.topics.len()
                 || last
                     .topics
@@ -52,9 +51,8 @@ impl LagHistory {
         self.readings.push_back(reading);
     }
 
-    /// The newest reading.
     #[must_use]
-    pub(crate) fn last(&self) -> Option<&Reading> {
+    pub(crate) fn last(&self) -> Option<&KafkaReading> {
         self.readings.back()
     }
 
@@ -128,7 +126,7 @@ mod tests {
         let mut history = LagHistory::default();
         for (second, end, stored) in readings {
             let topic = ("t".to_owned(), vec![partition(0, 0, *end, *stored, "")]);
-            history.push(Reading::new(begin + Duration::from_secs(*second), &[topic]));
+            history.push(KafkaReading::new(begin + Duration::from_secs(*second), &[topic]));
         }
         history
     }

@@ -12,7 +12,7 @@ mod reading;
 
 pub use broker::Brokers;
 pub use client::{KafkaClient, KafkaError, KafkaErrorKind};
-pub use desired::{DesiredTopics, KafkaAccess};
+pub use desired::{BrokerAccess, DesiredTopics};
 pub use monitor::MonitorConfig;
 pub(crate) use monitor::{KafkaObservation, Monitors};
-pub use reading::{Reading, TopicReading, WorkerLoad, partition_reading};
+pub use reading::{KafkaReading, TopicReading, WorkerLoad, partition_reading};

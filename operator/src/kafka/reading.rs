@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 /// How far the workers were at one instant.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Reading {
+pub struct KafkaReading {
     /// When Kafka had answered.
     pub at: Instant,
     /// In the order of the manifest.
@@ -42,9 +42,7 @@ pub struct WorkerLoad {
 /// How far the workers were in one topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicReading {
-    /// As Kafka knows it.
     pub name: String,
-    /// How many it has.
     pub partitions: i32,
     /// Records that wait; `None` while some partition has no leader.
     pub lag: Option<u64>,
@@ -54,7 +52,7 @@ pub struct TopicReading {
     pub end: Option<i64>,
 }
 
-impl Reading {
+impl KafkaReading {
     /// Adds up partitions.
     #[must_use]
     pub fn new(at: Instant, topics: &[(String, Vec<PartitionLag>)]) -> Self {
@@ -190,7 +188,7 @@ pub(super) mod tests {
             ),
             ("b".to_owned(), vec![partition(0, 0, 3, 3, "not a report")]),
         ];
-        let reading = Reading::new(Instant::now(), &topics);
+        let reading = KafkaReading::new(Instant::now(), &topics);
         assert_eq!(reading.lag(), Some(8));
         assert_eq!(reading.topics[0].stored, 11);
         assert_eq!(reading.rows, BTreeMap::from([("plays".to_owned(), 14)]));
@@ -208,7 +206,7 @@ pub(super) mod tests {
             "a".to_owned(),
             vec![leaderless, partition(1, 0, 5, 5, r#"{"n":{"plays":7}}"#)],
         )];
-        let reading = Reading::new(Instant::now(), &topics);
+        let reading = KafkaReading::new(Instant::now(), &topics);
         assert_eq!(reading.lag(), None);
         assert!(reading.rows.is_empty(), "one partition did not tell its rows");
     }

@@ -12,7 +12,6 @@ use crate::kind::Kind;
 pub struct Defaults {
     /// The image of a pipeline that names none.
     pub image: String,
-    /// When nodes fetch it.
     pub pull_policy: PullPolicy,
     /// Whether pipelines get a NetworkPolicy.
     pub network_policies: bool,
@@ -32,13 +31,10 @@ pub(crate) struct Decisions {
 /// An object as it should be.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Desired {
-    /// Decides how the API server is asked.
     pub(crate) kind: Kind,
-    /// In the pipeline's namespace.
     pub(crate) name: String,
     /// All that the operator has to say about it.
     pub(crate) body: Value,
-    /// Hash of `body`.
     pub(crate) hash: String,
 }
 
@@ -57,7 +53,6 @@ pub(crate) struct Objects {
     pub(crate) generator: Vec<Desired>,
     /// Hash of the configuration that the generator has.
     pub(crate) generator_hash: String,
-    /// Name of the Job.
     pub(crate) prepare_name: String,
 }
 

@@ -21,7 +21,6 @@ use crate::validate::Valid;
 
 /// The port of /livez, /readyz and /metrics.
 pub(crate) const PORT: i32 = 8080;
-/// The port's name.
 pub(crate) const PORT_NAME: &str = "http";
 const MANIFEST_DIRECTORY: &str = "/etc/streampipeline";
 const SECRETS_DIRECTORY: &str = "/etc/streampipeline-secrets";

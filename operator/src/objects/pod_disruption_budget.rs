@@ -1,4 +1,4 @@
-//! One pod of a role leaves at a time when nodes are drained. A single pod may leave too: nobody waits for ever.
+//! One pod of a role leaves at a time when nodes are drained. A single pod may leave too: nobody waits without end.
 
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;

@@ -10,7 +10,7 @@ use super::planner::Planner;
 use crate::kind::Kind;
 use crate::names::{MANAGED, OPERATOR};
 use crate::objects::{Desired, Objects};
-use crate::watch::live::Live;
+use crate::watch::live::LiveObject;
 
 /// Requests under way at a time.
 const AT_A_TIME: usize = 8;
@@ -57,7 +57,7 @@ impl Planner<'_> {
             Err(error) => return Err(ClusterPlanError::asking(what())(error)),
         };
         if let Some(live) = &live
-            && let Some(owner) = Live::new(kind, &live.metadata).other_owner(uid)
+            && let Some(owner) = LiveObject::new(kind, &live.metadata).other_owner(uid)
         {
             return Ok(Change::Foreign(owner));
         }
@@ -100,7 +100,7 @@ impl Planner<'_> {
                     ));
                 }
             };
-            let live = found.iter().map(|object| Live::new(kind, &object.metadata));
+            let live = found.iter().map(|object| LiveObject::new(kind, &object.metadata));
             let orphaned = live.filter(|live| {
                 live.is_owned_by(uid)
                     && !live.deleting

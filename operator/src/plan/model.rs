@@ -10,9 +10,7 @@ use crate::validate::ValidationError;
 /// What the operator would do about one manifest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// The pipeline's.
     pub name: String,
-    /// The pipeline's.
     pub namespace: String,
     /// Whether it is there already.
     pub exists: bool,
@@ -31,7 +29,6 @@ pub struct Plan {
 /// A topic, which is Kafka's to have: what is known of it is what the operator has seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedTopic {
-    /// As Kafka knows it.
     pub name: String,
     /// How many it is to have at least.
     pub partitions: i32,
@@ -42,9 +39,7 @@ pub struct PlannedTopic {
 /// What would become of one object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Planned {
-    /// In CamelCase, as manifests have it.
     pub kind: &'static str,
-    /// In the pipeline's namespace.
     pub name: String,
     /// Compared with what is there.
     pub change: Change,
@@ -57,11 +52,9 @@ pub struct Planned {
 pub enum Change {
     /// It is not there and would be.
     Created,
-    /// It would be another.
     Changed(Vec<Difference>),
     /// It is as it would be.
     Unchanged,
-    /// It would go.
     Deleted,
     /// Nobody knows: the API server has refused to look at it or to try it, in these words.
     Refused(String),
@@ -97,13 +90,10 @@ pub enum ClusterPlanError {
     /// The API server does not answer as it should.
     #[error("cannot look at {what}")]
     Ask {
-        /// Such as `the secret NAME`.
         what: String,
-        /// What was answered.
         #[source]
         source: Box<kube::Error>,
     },
-    /// A defect.
     #[error(transparent)]
     Build(#[from] BuildError),
 }

@@ -24,7 +24,6 @@ use crate::watch;
 pub(super) struct Planner<'a> {
     pub(super) client: &'a Client,
     pub(super) namespace: &'a str,
-    /// The pipeline's.
     pub(super) name: String,
     pub(super) problems: Vec<String>,
     pub(super) notes: Vec<String>,

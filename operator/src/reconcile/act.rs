@@ -16,7 +16,7 @@ use super::observe::ObservedState;
 use super::rollout::{self, DueParts};
 use crate::kind::Kind;
 use crate::objects::Objects;
-use crate::watch::live::Live;
+use crate::watch::live::LiveObject;
 
 /// What came of it.
 pub(super) struct Acted {
@@ -129,7 +129,7 @@ async fn prune(
     memory: &mut PipelineMemory,
     context: &Context,
 ) -> Result<(), ApplyError> {
-    let orphans: Vec<&Arc<Live>> = observed
+    let orphans: Vec<&Arc<LiveObject>> = observed
         .owned
         .iter()
         .filter(|live| !live.deleting)

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::kind::Kind;
 use crate::objects::Desired;
-use crate::watch::live::Live;
+use crate::watch::live::LiveObject;
 
 /// The objects of one pipeline, by kind and name.
 #[derive(Debug, Clone, Default)]
@@ -24,7 +24,7 @@ struct Applied {
 impl AppliedObjects {
     /// Whether the cluster has the object as it should be, as far as can be seen.
     #[must_use]
-    pub(crate) fn is_current(&self, desired: &Desired, live: Option<&Live>) -> bool {
+    pub(crate) fn is_current(&self, desired: &Desired, live: Option<&LiveObject>) -> bool {
         let Some(applied) = self.0.get(&(desired.kind, desired.name.clone())) else {
             return false;
         };
@@ -44,11 +44,11 @@ impl AppliedObjects {
         }
     }
 
-    pub(crate) fn remember(&mut self, desired: &Desired, before: Option<&Live>, after: &Live) {
+    pub(crate) fn remember(&mut self, desired: &Desired, before: Option<&LiveObject>, after: &LiveObject) {
         let applied = Applied {
             hash: desired.hash.clone(),
             uid: after.uid.clone(),
-            before: before.map(Live::version),
+            before: before.map(LiveObject::version),
             after: after.version(),
         };
         self.0.insert((desired.kind, desired.name.clone()), applied);
@@ -70,7 +70,7 @@ impl AppliedObjects {
 }
 
 /// Labels and annotations do not raise a generation.
-fn has_metadata(desired: &Desired, live: &Live) -> bool {
+fn has_metadata(desired: &Desired, live: &LiveObject) -> bool {
     let has = |member: &str, there: &BTreeMap<String, String>| {
         desired
             .body

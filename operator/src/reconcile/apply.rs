@@ -9,14 +9,13 @@ use crate::kind::Kind;
 use crate::names::OPERATOR;
 use crate::objects::Desired;
 use crate::watch::index::Index;
-use crate::watch::live::Live;
+use crate::watch::live::LiveObject;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApplyError {
     /// Another's object has the name.
     #[error("{kind} {name} is there and belongs to {owner}")]
     NameConflict { kind: Kind, name: String, owner: String },
-    /// The pipeline itself.
     #[error("cannot look at the pipeline {name}")]
     Read {
         name: String,
@@ -50,7 +49,6 @@ pub(crate) struct Applier<'a> {
     pub(crate) client: &'a Client,
     pub(crate) index: &'a Index,
     pub(crate) namespace: &'a str,
-    /// The pipeline's.
     pub(crate) uid: &'a str,
 }
 
@@ -83,13 +81,17 @@ impl Applier<'_> {
             .patch(name, &parameters, &Patch::Apply(body))
             .await
             .map_err(refused("apply", *kind, name))?;
-        let after = Live::new(*kind, &after.metadata);
+        let after = LiveObject::new(*kind, &after.metadata);
         known.remember(desired, live.as_ref(), &after);
         Ok(true)
     }
 
     /// Deletes an object of the pipeline's, if it is still the one that was seen. One that is gone is fine.
-    pub(crate) async fn delete(&self, live: &Live, known: &mut AppliedObjects) -> Result<(), ApplyError> {
+    pub(crate) async fn delete(
+        &self,
+        live: &LiveObject,
+        known: &mut AppliedObjects,
+    ) -> Result<(), ApplyError> {
         let parameters = DeleteParams {
             preconditions: Some(Preconditions {
                 uid: Some(live.uid.clone()),
@@ -105,16 +107,16 @@ impl Applier<'_> {
         }
     }
 
-    async fn read(&self, kind: Kind, name: &str) -> Result<Option<Live>, ApplyError> {
+    async fn read(&self, kind: Kind, name: &str) -> Result<Option<LiveObject>, ApplyError> {
         let found: Option<PartialObjectMeta<DynamicObject>> = self
             .api(kind)
             .get_metadata_opt(name)
             .await
             .map_err(refused("look at", kind, name))?;
-        Ok(found.map(|found| Live::new(kind, &found.metadata)))
+        Ok(found.map(|found| LiveObject::new(kind, &found.metadata)))
     }
 
-    fn check_owner(&self, live: &Live) -> Result<(), ApplyError> {
+    fn check_owner(&self, live: &LiveObject) -> Result<(), ApplyError> {
         match live.other_owner(self.uid) {
             None => Ok(()),
             Some(owner) => Err(ApplyError::NameConflict {

@@ -31,7 +31,6 @@ pub(crate) struct Context {
     pub(crate) monitors: Arc<Monitors>,
     pub(crate) events: Events,
     pub(crate) metrics: Metrics,
-    /// All pipelines.
     pub(crate) store: Store<Guarded>,
     /// Whether the cluster knows PodMonitors.
     pub(crate) pod_monitors: AtomicBool,

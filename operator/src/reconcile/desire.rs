@@ -10,7 +10,7 @@ use super::context::Context;
 use super::observe::ObservedState;
 use crate::objects::{self, BuildError, Decisions, Objects};
 use crate::scaling::workers::desired_workers;
-use crate::scaling::{self, Autoscaler};
+use crate::scaling::{self, PipelineScaler};
 use crate::status::Transition;
 use crate::status::scaling::transition;
 use crate::validate::Valid;
@@ -26,7 +26,6 @@ pub(super) struct DesiredState {
     pub(super) scaling: Option<Reserved>,
     /// If the scaler has changed the number of workers.
     pub(super) scaled: Option<Transition>,
-    /// When this was decided.
     pub(super) time: Timestamp,
 }
 
@@ -35,7 +34,7 @@ pub(super) fn desire(
     valid: Valid,
     observed: &ObservedState,
     reported: Option<&Reserved>,
-    autoscaler: &mut Autoscaler,
+    autoscaler: &mut PipelineScaler,
     context: &Context,
 ) -> Result<DesiredState, BuildError> {
     let time = (context.clock)();

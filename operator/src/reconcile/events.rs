@@ -24,7 +24,6 @@ const NOTE: usize = 1000;
 /// Emits events, and remembers those of the last minutes.
 pub(crate) struct Events {
     client: Client,
-    /// This process's name.
     instance: String,
     series: Mutex<HashMap<SeriesKey, Series>>,
 }

@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::applied::AppliedObjects;
 use super::rollout;
 use crate::kafka::KafkaError;
-use crate::scaling::Autoscaler;
+use crate::scaling::PipelineScaler;
 use crate::watch::live::JobState;
 
 #[derive(Default)]
@@ -19,7 +19,7 @@ pub(crate) struct PipelineMemory {
     pub(crate) uid: String,
     pub(crate) applied: AppliedObjects,
     pub(crate) status: WrittenStatus,
-    pub(crate) autoscaler: Autoscaler,
+    pub(crate) autoscaler: PipelineScaler,
     /// Jobs that have given up, one after the other.
     pub(crate) attempts: u32,
     /// When it was seen that the present one has: clocks of machines differ and jump, so theirs are not asked.

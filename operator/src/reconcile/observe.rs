@@ -14,18 +14,18 @@ use crate::kind::Kind;
 use crate::names::{COMPLETE, Role, role_name};
 use crate::objects::{self, Desired};
 use crate::pods::PodSummary;
-use crate::scaling::Workers;
+use crate::scaling::WorkerCounts;
 use crate::scaling::workers::desired_workers;
 use crate::status::{Blocker, ObservedModel, Workload};
 use crate::validate::Valid;
-use crate::watch::live::{DeploymentState, JobState, Live, ObjectState};
+use crate::watch::live::{DeploymentState, JobState, LiveObject, ObjectState};
 
 pub(super) struct ObservedState {
     pub(super) kafka: Arc<KafkaObservation>,
     /// All that the pipeline owns.
-    pub(super) owned: Vec<Arc<Live>>,
-    worker: Option<Arc<Live>>,
-    generator: Option<Arc<Live>>,
+    pub(super) owned: Vec<Arc<LiveObject>>,
+    worker: Option<Arc<LiveObject>>,
+    generator: Option<Arc<LiveObject>>,
     worker_pods: PodSummary,
     generator_pods: PodSummary,
     /// The generator's configuration that is complete.
@@ -70,7 +70,7 @@ pub(super) async fn observe(
 
 /// Pods are only listed when a Deployment has fewer that work than it should have.
 async fn pods_if_lacking(
-    deployment: Option<&Live>,
+    deployment: Option<&LiveObject>,
     role: Role,
     valid: &Valid,
     context: &Context,
@@ -83,7 +83,7 @@ async fn pods_if_lacking(
 }
 
 /// The generator's configuration that is complete: as the Deployment remembers it, or since enough pods have ended.
-fn completed(valid: &Valid, generator: Option<&Live>, pods: &PodSummary) -> Option<String> {
+fn completed(valid: &Valid, generator: Option<&LiveObject>, pods: &PodSummary) -> Option<String> {
     let remembered = generator.and_then(|live| live.annotations.get(COMPLETE).cloned());
     let limited = valid
         .pipeline
@@ -97,11 +97,11 @@ fn completed(valid: &Valid, generator: Option<&Live>, pods: &PodSummary) -> Opti
     ended.map(|(hash, _)| hash.clone()).or(remembered)
 }
 
-fn find<'a>(owned: &'a [Arc<Live>], kind: Kind, name: &str) -> Option<&'a Arc<Live>> {
+fn find<'a>(owned: &'a [Arc<LiveObject>], kind: Kind, name: &str) -> Option<&'a Arc<LiveObject>> {
     owned.iter().find(|live| live.kind == kind && live.name == name)
 }
 
-fn deployment_state(live: Option<&Live>) -> Option<DeploymentState> {
+fn deployment_state(live: Option<&LiveObject>) -> Option<DeploymentState> {
     match live.map(|live| &live.state) {
         Some(ObjectState::Deployment(state)) => Some(state.clone()),
         _ => None,
@@ -183,10 +183,10 @@ impl ObservedState {
     /// The workers as the scaler sees them; `None` before there is a Deployment. What was `decided` last counts, not what
     /// somebody has made of the Deployment since: a decision to leave things as they are would make that the operator's
     /// own.
-    pub(super) fn workers(&self, pipeline: &Pipeline, decided: Option<&Decision>) -> Option<Workers> {
+    pub(super) fn workers(&self, pipeline: &Pipeline, decided: Option<&Decision>) -> Option<WorkerCounts> {
         let state = deployment_state(self.worker.as_deref())?;
         let count = |number: i32| u32::try_from(number).unwrap_or(0);
-        Some(Workers {
+        Some(WorkerCounts {
             desired: decided.map_or(count(state.wanted), |decided| {
                 desired_workers(pipeline, Some(decided.replicas))
             }),

@@ -19,7 +19,7 @@ const REPORT_AGAIN: Duration = Duration::from_secs(30);
 
 /// Decides for one pipeline, and remembers what that takes between reconciles.
 #[derive(Debug, Default)]
-pub(crate) struct Autoscaler {
+pub(crate) struct PipelineScaler {
     /// The reading of Kafka that was decided on last.
     reading: Option<Instant>,
     /// `None` before the first decision of this process; what the status has saved goes on then.
@@ -39,19 +39,19 @@ struct SavedDecision {
 
 /// How many workers the Deployment is to have, and how many of them are ready, at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Workers {
+pub(crate) struct WorkerCounts {
     pub(crate) desired: u32,
     pub(crate) ready: u32,
 }
 
-impl Autoscaler {
+impl PipelineScaler {
     /// `status.scaling` from now on. Decides once for each reading of Kafka; `reported`, what the status has, stays while
     /// there is no new one.
     pub(crate) fn decide(
         &mut self,
         pipeline: &Pipeline,
         kafka: &KafkaObservation,
-        workers: Option<Workers>,
+        workers: Option<WorkerCounts>,
         reported: Option<&Reserved>,
         (now, time): (Instant, Timestamp),
     ) -> Option<Reserved> {

@@ -6,7 +6,7 @@ use api::crd::Reserved;
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::kafka::{KafkaObservation, Reading};
+use crate::kafka::{KafkaObservation, KafkaReading};
 use crate::pods::PodSummary;
 use crate::validate::Valid;
 use crate::watch::live::{CronJobState, DeploymentState, JobState};
@@ -71,7 +71,7 @@ pub(crate) struct Blocker {
 
 impl StatusInput<'_> {
     /// The last reading of Kafka, if it is not older than three may take.
-    pub(super) fn fresh_reading(&self) -> Option<&Reading> {
+    pub(super) fn fresh_reading(&self) -> Option<&KafkaReading> {
         let last = self.kafka.history.last()?;
         let age = self.now.saturating_duration_since(last.at);
         (age <= self.interval * 3 + Duration::from_secs(5)).then_some(last)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::condition::{Condition, ConditionStatus};
 use super::input::{StatusInput, Workload};
 use super::surplus::surplus;
-use crate::kafka::Reading;
+use crate::kafka::KafkaReading;
 use crate::names::{Role, selector_text};
 use crate::validate::Valid;
 
@@ -35,7 +35,7 @@ pub(super) fn processing(input: &StatusInput<'_>, prepared: &Condition) -> Condi
     }
     // Scaled to zero: that is as it should be as long as nothing waits.
     let idle = worker.wanted == 0 && worker.current;
-    if idle && input.fresh_reading().and_then(Reading::lag) == Some(0) {
+    if idle && input.fresh_reading().and_then(KafkaReading::lag) == Some(0) {
         let message = "everything is stored; workers are started when records come";
         return condition(ConditionStatus::True, "Idle", message.to_owned());
     }
@@ -57,7 +57,7 @@ pub(super) fn processing(input: &StatusInput<'_>, prepared: &Condition) -> Condi
 }
 
 /// Workers are ready: whether they store what there is.
-fn storing(input: &StatusInput<'_>, reading: &Reading) -> Condition {
+fn storing(input: &StatusInput<'_>, reading: &KafkaReading) -> Condition {
     let condition = |status, reason, message: String| Condition::new("Processing", status, reason, message);
     let worker = &input.worker;
     let workers = format!(

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::Event;
 
-use super::live::Live;
+use super::live::LiveObject;
 use crate::kind::Kind;
 use crate::names::PipelineKey;
 
@@ -16,9 +16,9 @@ pub(crate) struct Index(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    objects: HashMap<(Kind, String, String), Arc<Live>>,
+    objects: HashMap<(Kind, String, String), Arc<LiveObject>>,
     /// By the owner's uid.
-    owned: HashMap<String, BTreeMap<(Kind, String), Arc<Live>>>,
+    owned: HashMap<String, BTreeMap<(Kind, String), Arc<LiveObject>>>,
     /// Versions of all secrets, by namespace and name.
     secrets: HashMap<(String, String), String>,
 }
@@ -30,7 +30,7 @@ pub(crate) struct Listing(HashSet<(String, String)>);
 impl Index {
     /// What a pipeline owns.
     #[must_use]
-    pub(crate) fn owned_by(&self, uid: &str) -> Vec<Arc<Live>> {
+    pub(crate) fn owned_by(&self, uid: &str) -> Vec<Arc<LiveObject>> {
         let inner = self.lock();
         inner
             .owned
@@ -41,7 +41,7 @@ impl Index {
 
     /// An object by its name.
     #[must_use]
-    pub(crate) fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<Arc<Live>> {
+    pub(crate) fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<Arc<LiveObject>> {
         self.lock()
             .objects
             .get(&(kind, namespace.to_owned(), name.to_owned()))
@@ -63,7 +63,7 @@ impl Index {
         kind: Kind,
         listing: &mut Listing,
         event: &Event<K>,
-        live: impl Fn(&K) -> Live,
+        live: impl Fn(&K) -> LiveObject,
     ) -> Vec<PipelineKey> {
         let mut inner = self.lock();
         match event {
@@ -155,7 +155,7 @@ impl Index {
 }
 
 impl Inner {
-    fn put(&mut self, object: Live) -> Vec<PipelineKey> {
+    fn put(&mut self, object: LiveObject) -> Vec<PipelineKey> {
         let key = (object.kind, object.namespace.clone(), object.name.clone());
         let mut concerned = self.remove(&key);
         let object = Arc::new(object);

@@ -12,7 +12,7 @@ use crate::names::OPERATOR;
 
 /// An object that a pipeline owns.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Live {
+pub(crate) struct LiveObject {
     pub(crate) kind: Kind,
     pub(crate) namespace: String,
     pub(crate) name: String,
@@ -41,13 +41,10 @@ pub(crate) enum ObjectState {
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct DeploymentState {
-    /// Pods that it should have.
     pub(crate) wanted: i32,
-    /// Pods that it has.
     pub(crate) replicas: i32,
     /// Pods of its newest template.
     pub(crate) updated: i32,
-    /// Pods that are ready.
     pub(crate) available: i32,
     /// The generation that these numbers are about.
     pub(crate) observed_generation: i64,
@@ -73,7 +70,7 @@ pub(crate) struct CronJobState {
     pub(crate) running: bool,
 }
 
-impl Live {
+impl LiveObject {
     /// An object of which only the metadata matters.
     #[must_use]
     pub(crate) fn new(kind: Kind, meta: &ObjectMeta) -> Self {

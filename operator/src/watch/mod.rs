@@ -26,7 +26,7 @@ use kube::{Api, Client, Resource};
 use tokio::sync::watch;
 
 use self::index::{Index, Listing};
-use self::live::Live;
+use self::live::LiveObject;
 use crate::kind::Kind;
 use crate::names::MANAGED;
 
@@ -138,9 +138,15 @@ pub(crate) fn owned(scope: &WatchScope, index: &Arc<Index>, ready: &Arc<Ready>) 
     let jobs = watcher(scope.api::<Job>(), made()).default_backoff();
     let cron_jobs = watcher(scope.api::<CronJob>(), made()).default_backoff();
     let mut requests = vec![
-        indexed(deployments, Kind::Deployment, index, ready, Live::deployment),
-        indexed(jobs, Kind::Job, index, ready, Live::job),
-        indexed(cron_jobs, Kind::CronJob, index, ready, Live::cron_job),
+        indexed(
+            deployments,
+            Kind::Deployment,
+            index,
+            ready,
+            LiveObject::deployment,
+        ),
+        indexed(jobs, Kind::Job, index, ready, LiveObject::job),
+        indexed(cron_jobs, Kind::CronJob, index, ready, LiveObject::cron_job),
     ];
     for kind in Kind::ALL {
         if !matches!(
@@ -149,7 +155,7 @@ pub(crate) fn owned(scope: &WatchScope, index: &Arc<Index>, ready: &Arc<Ready>) 
         ) {
             let events = watcher(scope.metadata(kind), made()).default_backoff();
             requests.push(indexed(events, kind, index, ready, move |object| {
-                Live::new(kind, &object.metadata)
+                LiveObject::new(kind, &object.metadata)
             }));
         }
     }
@@ -172,7 +178,7 @@ pub(crate) fn pod_monitors(
         let kind = Kind::PodMonitor;
         let events = watcher(scope.metadata(kind), listed().labels(MANAGED)).default_backoff();
         indexed(events, kind, &index, &ready, move |object| {
-            Live::new(kind, &object.metadata)
+            LiveObject::new(kind, &object.metadata)
         })
     };
     stream::once(waiting).flatten().boxed()
@@ -255,7 +261,7 @@ fn indexed<K: Send + 'static>(
     kind: Kind,
     index: &Arc<Index>,
     ready: &Arc<Ready>,
-    live: impl Fn(&K) -> Live + Send + 'static,
+    live: impl Fn(&K) -> LiveObject + Send + 'static,
 ) -> Requests {
     let (index, ready) = (Arc::clone(index), Arc::clone(ready));
     let mut listing = Listing::default();

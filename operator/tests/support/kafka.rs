@@ -6,7 +6,7 @@ use std::time::Duration;
 use ::kafka::lag::{PartitionLag, Range};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use operator::kafka::{DesiredTopics, KafkaClient, KafkaError, KafkaErrorKind, Reading};
+use operator::kafka::{DesiredTopics, KafkaClient, KafkaError, KafkaErrorKind, KafkaReading};
 use tokio::time::Instant;
 
 #[derive(Debug, Default)]
@@ -91,7 +91,7 @@ impl KafkaClient for FakeKafka {
         &'a self,
         desired: &'a DesiredTopics,
         _: Duration,
-    ) -> BoxFuture<'a, Result<Reading, KafkaError>> {
+    ) -> BoxFuture<'a, Result<KafkaReading, KafkaError>> {
         self.ask(|state| {
             state.reads += 1;
             let topics: Vec<_> = desired
@@ -110,7 +110,7 @@ impl KafkaClient for FakeKafka {
                     (topic.name.clone(), lags)
                 })
                 .collect();
-            Reading::new(Instant::now(), &topics)
+            KafkaReading::new(Instant::now(), &topics)
         })
         .boxed()
     }

@@ -324,6 +324,22 @@ impl Drop for World {
     }
 }
 
+/// Minutes, so that nothing that is due in a minute is missed.
+pub(crate) async fn minutes(number: u64) {
+    tokio::time::sleep(Duration::from_mins(number)).await;
+}
+
+/// What a run without faults ends in.
+pub(crate) async fn undisturbed() -> World {
+    let mut world = World::new();
+    world.start();
+    world.apply(&pipeline("music"));
+    world.ready("music").await;
+    world.settle().await;
+    world.stop().await;
+    world
+}
+
 /// Two sets of objects are the same; else what differs is named.
 pub(crate) fn assert_same(before: &BTreeMap<Key, Value>, after: &BTreeMap<Key, Value>, context: &str) {
     let mut differences = Vec::new();

@@ -64,13 +64,13 @@ async fn every_broken_record_is_a_dead_letter_with_its_bytes() {
         41,
         "the oversize record is a good one"
     );
-    let mut letters = bed.sink().await.dead_letters(100).await.unwrap();
-    letters.sort_by_key(|letter| letter.offset);
+    let mut letters = bed.sink().await.newest_dead_letters(100).await.unwrap();
+    letters.sort_by_key(|letter| letter.id.offset);
     let found: Vec<_> = letters
         .iter()
         .map(|letter| {
             (
-                letter.offset,
+                letter.id.offset,
                 letter.stage.as_str(),
                 letter.value.as_deref(),
                 letter.error.as_str(),
@@ -118,11 +118,11 @@ async fn one_bad_row_in_thousands_is_the_only_one_left_out() {
     send(&bed.bootstrap, &bed.name, 0, &values);
     let _worker = bed.worker("one");
     bed.stored(5_000).await;
-    let mut letters = bed.sink().await.dead_letters(100).await.unwrap();
-    letters.sort_by_key(|letter| letter.offset);
+    let mut letters = bed.sink().await.newest_dead_letters(100).await.unwrap();
+    letters.sort_by_key(|letter| letter.id.offset);
     let found: Vec<_> = letters
         .iter()
-        .map(|letter| (letter.offset, letter.stage.as_str()))
+        .map(|letter| (letter.id.offset, letter.stage.as_str()))
         .collect();
     assert_eq!(
         found,

@@ -12,7 +12,7 @@ use api::crd::StreamPipelineStatus;
 use tokio::time::Instant;
 
 use super::*;
-use crate::kafka::{KafkaError, KafkaErrorKind, KafkaObservation, Reading};
+use crate::kafka::{KafkaError, KafkaErrorKind, KafkaObservation, KafkaReading};
 use crate::pods::PodSummary;
 use crate::testing::valid;
 use crate::validate::Valid;
@@ -43,14 +43,14 @@ fn running(replicas: i32) -> DeploymentState {
     }
 }
 
-fn reading(at: Instant, stored: i64, end: i64, report: &str) -> Reading {
+fn reading(at: Instant, stored: i64, end: i64, report: &str) -> KafkaReading {
     let partition = PartitionLag {
         partition: 0,
         range: Some(Range { start: 0, end }),
         committed: Some(stored),
         metadata: (!report.is_empty()).then(|| report.to_owned()),
     };
-    Reading::new(at, &[("plays".to_owned(), vec![partition])])
+    KafkaReading::new(at, &[("plays".to_owned(), vec![partition])])
 }
 
 /// A pipeline at work: topics, tables, a worker, a generator, everything stored.
