@@ -7,7 +7,7 @@ use operator::access::connect;
 use operator::install::{self, Applied, Installation, Outcome, USUAL_NAMESPACE};
 use runtime::exit::Exit;
 
-use crate::error::{CliError, one_line, print};
+use crate::error::{CliError, print};
 
 /// Longest time for images to be fetched and the operator to start.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -82,7 +82,7 @@ impl InstallArgs {
             context,
             wait,
         } = self;
-        let failed = |error: &dyn std::error::Error| CliError::Failed(one_line(error));
+        let failed = |error: &dyn std::error::Error| CliError::Failed(runtime::report::line(error));
         let installation = Installation { namespace, image };
         if !apply {
             return print(&install::yaml(&installation).map_err(|error| failed(&error))?);

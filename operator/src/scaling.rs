@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::kafka::commit_metadata::Telemetry;
+use ::kafka::formats::commit_metadata::Telemetry;
 use ::kafka::lag::PartitionLag;
 use api::crd::Reserved;
 use api::{Pipeline, ScalingMode, StartFrom};

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::kafka::admin::partition_counts;
-use ::kafka::commit_metadata::Telemetry;
+use ::kafka::formats::commit_metadata::Telemetry;
 use operator::dereference::{Secret, Secrets};
 use operator::kafka::{Brokers, Kafka as _, ProblemKind, Wish};
 use operator::validate;

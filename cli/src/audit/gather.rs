@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::{Partition, Pipeline, StartFrom};
-use kafka::checkpoint::Checkpoint;
+use kafka::formats::checkpoint::Checkpoint;
 use kafka::lag::{LagError, LagReader, PartitionLag};
-use rdkafka::ClientConfig;
+use kafka::librdkafka::ClientConfig;
 use worker::sink::Sink;
 use worker::state::PartitionState;
 
@@ -78,10 +78,7 @@ async fn gather(pipeline: &Pipeline, sink: &Sink, access: &KafkaAccess) -> Resul
             (in_kafka, Some("Kafka was not asked".to_owned()))
         }
         Ok(in_kafka) => (in_kafka, None),
-        Err(error) => (
-            InKafka::default(),
-            Some(runtime::report::lines(&error).replace("\n  ", " ")),
-        ),
+        Err(error) => (InKafka::default(), Some(runtime::report::line(&error))),
     };
     let mut looks: Vec<Look> = stored
         .into_iter()

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use kafka::context::{ErrorReporter, KafkaHealth, ReportingContext};
-use rdkafka::ClientConfig;
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use kafka::health::KafkaHealth;
+use kafka::librdkafka::{ClientConfig, RecordSender, SingleRecord};
 use worker::sink::{Sink, StoredDeadLetter};
 
 use crate::error::CliError;
@@ -23,32 +21,24 @@ const DELIVERY: Duration = Duration::from_secs(30);
 /// Sends the letters in the order in which they were stored, and marks what has arrived. Gives their number.
 pub(super) async fn replay(
     sink: &Sink,
-    mut config: ClientConfig,
+    config: ClientConfig,
     mut letters: Vec<StoredDeadLetter>,
 ) -> Result<u64, CliError> {
     if letters.is_empty() {
         return Ok(0);
     }
     letters.sort_by_key(|letter| letter.id);
-    config
-        .set("acks", "all")
-        .set("enable.idempotence", "true")
-        .set("message.timeout.ms", DELIVERY.as_millis().to_string());
-    let reporter = ErrorReporter::new("replay", &mut config);
-    let producer: FutureProducer<ReportingContext> = config
-        .create_with_context(ReportingContext {
-            reporter: reporter.clone(),
-        })
+    let sender = RecordSender::new(config, "replay", DELIVERY)
         .map_err(CliError::kafka("cannot make a Kafka producer"))?;
     let mut sent = 0;
     for chunk in letters.chunks(CHUNK) {
         let mut arrived = Vec::with_capacity(chunk.len());
         let mut failure = None;
-        let deliveries: Vec<_> = chunk.iter().map(|letter| deliver(&producer, letter)).collect();
+        let deliveries: Vec<_> = chunk.iter().map(|letter| deliver(&sender, letter)).collect();
         for (letter, delivery) in chunk.iter().zip(deliveries) {
             match delivery.await {
                 Ok(()) => arrived.push(letter.id),
-                Err(error) => drop(failure.get_or_insert(explained(error, &reporter))),
+                Err(error) => drop(failure.get_or_insert(explained(error, &sender))),
             }
         }
         sink.mark_replayed(&arrived).await?;
@@ -59,45 +49,34 @@ pub(super) async fn replay(
         }
     }
     // Everything was acknowledged; this only ends the producer in order.
-    producer
+    sender
         .flush(DELIVERY)
         .map_err(CliError::kafka("cannot end the Kafka producer in order"))?;
     Ok(sent)
 }
 
 /// Hands the record over at once, and gives its delivery to await.
-fn deliver<'a>(
-    producer: &'a FutureProducer<ReportingContext>,
-    letter: &'a StoredDeadLetter,
-) -> impl Future<Output = Result<(), CliError>> + use<'a> {
-    let topic: &str = &letter.partition.topic;
+fn deliver(
+    sender: &RecordSender,
+    letter: &StoredDeadLetter,
+) -> impl Future<Output = Result<(), CliError>> + use<> {
     let origin = format!("{}/{}", letter.partition, letter.offset);
-    let headers = OwnedHeaders::new().insert(Header {
-        key: HEADER,
-        value: Some(&origin),
+    let delivery = sender.send(SingleRecord {
+        // The partition that it came from keeps it behind its key's earlier records.
+        partition: &letter.partition,
+        key: letter.key.as_deref(),
+        value: letter.value.as_deref(),
+        timestamp: letter.timestamp,
+        header: (HEADER, &origin),
     });
-    // The partition that it came from keeps it behind its key's earlier records.
-    let mut record = FutureRecord::<[u8], [u8]>::to(topic)
-        .partition(letter.partition.number)
-        .headers(headers);
-    record.key = letter.key.as_deref();
-    record.payload = letter.value.as_deref();
-    record.timestamp = letter.timestamp;
-    let failed = move || CliError::kafka(format!("record {} was not sent again", letter.id));
-    let queued = producer.send_result(record).map_err(|(error, _)| error);
-    async move {
-        match queued.map_err(failed())?.await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err((error, _))) => Err(failed()(error)),
-            Err(_) => Err(CliError::Failed("the Kafka producer ended".to_owned())),
-        }
-    }
+    let failed = CliError::kafka(format!("record {} was not sent again", letter.id));
+    async move { delivery.await.map_err(failed) }
 }
 
 /// What is wrong with the connection says more than that a record timed out.
-fn explained(error: CliError, reporter: &ErrorReporter) -> CliError {
-    match reporter.health() {
-        KafkaHealth::Failing(problem) => CliError::Failed(problem.to_string()),
+fn explained(error: CliError, sender: &RecordSender) -> CliError {
+    match sender.health() {
+        KafkaHealth::Failing(issue) => CliError::Failed(issue.to_string()),
         _ => error,
     }
 }

@@ -6,14 +6,11 @@ use std::time::Duration;
 use ::kafka::admin::{self, AdminError, TopicOutcome};
 use ::kafka::broker;
 use ::kafka::client::client_config;
+use ::kafka::issue::IssueKind;
 use ::kafka::lag::{Isolation, LagError, LagReader};
-use ::kafka::problem::ProblemKind::NotAuthorised;
+use ::kafka::librdkafka::ClientConfig;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::error::RDKafkaErrorCode;
 use tokio::time::Instant;
 
 use super::{Access, Kafka, Problem, ProblemKind, Reading, Wish};
@@ -88,7 +85,10 @@ impl Kafka for Brokers {
             admin::delete_topics(&config, &names, timeout)
                 .await
                 .map_err(|error| admin_problem(&error))?;
-            delete_groups(&config, &wish.groups, timeout).await
+            let groups: Vec<&str> = wish.groups.iter().map(String::as_str).collect();
+            admin::delete_groups(&config, &groups, timeout)
+                .await
+                .map_err(|error| admin_problem(&error))
         }
         .boxed()
     }
@@ -129,62 +129,29 @@ fn config(wish: &Wish) -> Result<ClientConfig, Problem> {
 fn refused(error: &dyn std::error::Error) -> Problem {
     Problem {
         kind: ProblemKind::Refused,
-        message: one_line(error),
+        message: runtime::report::line(error),
     }
-}
-
-async fn delete_groups(config: &ClientConfig, groups: &[String], timeout: Duration) -> Result<(), Problem> {
-    let client: AdminClient<DefaultClientContext> = config.create().map_err(|error| refused(&error))?;
-    let names: Vec<&str> = groups.iter().map(String::as_str).collect();
-    let options = AdminOptions::new()
-        .request_timeout(Some(timeout))
-        .operation_timeout(Some(timeout));
-    let results = client
-        .delete_groups(&names, &options)
-        .await
-        .map_err(|error| Problem {
-            kind: ProblemKind::Unreachable,
-            message: format!("Kafka did not delete consumer groups: {error}"),
-        })?;
-    for result in results {
-        match result {
-            Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound)) => {}
-            Err((group, code)) => {
-                return Err(Problem {
-                    kind: ProblemKind::Refused,
-                    message: format!("cannot delete the consumer group {group}: {code}"),
-                });
-            }
-        }
-    }
-    Ok(())
 }
 
 fn lag_problem(error: &LagError) -> Problem {
     Problem {
         kind: match error {
             LagError::TopicMissing { .. } => ProblemKind::Refused,
-            LagError::Problem(problem) if problem.kind == NotAuthorised => ProblemKind::Refused,
+            LagError::Issue(issue) if issue.kind == IssueKind::NotAuthorised => ProblemKind::Refused,
             _ => ProblemKind::Unreachable,
         },
-        message: one_line(error),
+        message: runtime::report::line(error),
     }
 }
 
 fn admin_problem(error: &AdminError) -> Problem {
     Problem {
         kind: match error {
-            AdminError::Refused { .. } | AdminError::Client(_) => ProblemKind::Refused,
+            AdminError::Refused { .. } | AdminError::GroupRefused { .. } | AdminError::Client(_) => {
+                ProblemKind::Refused
+            }
             _ => ProblemKind::Unreachable,
         },
-        message: one_line(error),
+        message: runtime::report::line(error),
     }
-}
-
-fn one_line(error: &dyn std::error::Error) -> String {
-    runtime::report::lines(error)
-        .lines()
-        .map(str::trim)
-        .collect::<Vec<_>>()
-        .join(" ")
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::scaling;
-use ::kafka::commit_metadata::AuditCounts;
+use ::kafka::formats::commit_metadata::AuditCounts;
 use ::kafka::lag::PartitionLag;
 use scaler::PartitionReading;
 use tokio::time::Instant;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ::kafka::commit_metadata::AuditCounts;
+use ::kafka::formats::commit_metadata::AuditCounts;
 
 use super::surplus::surplus;
 use super::{Observed, Said, Truth, Workload};
