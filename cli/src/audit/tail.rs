@@ -9,7 +9,7 @@ use kafka::lag::Range;
 use kafka::librdkafka::{ClientConfig, read_ranges};
 use worker::audit::RunId;
 
-use super::judge::Tail;
+use super::evaluate::Tail;
 use crate::error::CliError;
 
 /// After that, what was not read is only counted by its offsets.

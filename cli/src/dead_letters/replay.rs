@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kafka::health::KafkaHealth;
 use kafka::librdkafka::{ClientConfig, RecordSender, SingleRecord};
-use worker::sink::{Sink, StoredDeadLetter};
+use sinks::{Sink, StoredDeadLetter};
 
 use crate::error::CliError;
 
@@ -12,47 +12,61 @@ use crate::error::CliError;
 /// number.
 const HEADER: &str = "sp-replay-of";
 
-/// Letters that are marked together.
-const CHUNK: usize = 500;
-
 /// For the delivery of a record.
 const DELIVERY: Duration = Duration::from_secs(30);
 
-/// Sends the letters in the order in which they were stored, and marks what has arrived. Gives their number.
-pub(super) async fn replay(
-    sink: &Sink,
-    config: ClientConfig,
-    mut letters: Vec<StoredDeadLetter>,
-) -> Result<u64, CliError> {
-    if letters.is_empty() {
-        return Ok(0);
+/// Sends letters, page after page.
+pub(super) struct Replay<'a> {
+    sink: &'a Sink,
+    sender: RecordSender,
+    sent: u64,
+}
+
+impl<'a> Replay<'a> {
+    pub(super) fn new(sink: &'a Sink, config: ClientConfig) -> Result<Self, CliError> {
+        let sender = RecordSender::new(config, "replay", DELIVERY);
+        Ok(Self {
+            sink,
+            sender: sender.map_err(CliError::kafka("cannot make a Kafka producer"))?,
+            sent: 0,
+        })
     }
-    letters.sort_by_key(|letter| letter.id);
-    let sender = RecordSender::new(config, "replay", DELIVERY)
-        .map_err(CliError::kafka("cannot make a Kafka producer"))?;
-    let mut sent = 0;
-    for chunk in letters.chunks(CHUNK) {
-        let mut arrived = Vec::with_capacity(chunk.len());
+
+    /// Sends a page's letters in their order, and marks what has arrived.
+    pub(super) async fn send(&mut self, letters: &[StoredDeadLetter]) -> Result<(), CliError> {
+        let mut arrived = Vec::with_capacity(letters.len());
         let mut failure = None;
-        let deliveries: Vec<_> = chunk.iter().map(|letter| deliver(&sender, letter)).collect();
-        for (letter, delivery) in chunk.iter().zip(deliveries) {
+        let deliveries: Vec<_> = letters
+            .iter()
+            .map(|letter| deliver(&self.sender, letter))
+            .collect();
+        for (letter, delivery) in letters.iter().zip(deliveries) {
             match delivery.await {
-                Ok(()) => arrived.push(letter.id),
-                Err(error) => drop(failure.get_or_insert(explained(error, &sender))),
+                Ok(()) => arrived.push(letter.id.clone()),
+                Err(error) => drop(failure.get_or_insert(explained(error, &self.sender))),
             }
         }
-        sink.mark_replayed(&arrived).await?;
-        sent += arrived.len() as u64;
-        if let Some(error) = failure {
-            tracing::warn!("{sent} of {} records were sent again before this", letters.len());
-            return Err(error);
+        if !arrived.is_empty() {
+            self.sink.mark_replayed(&arrived).await?;
+        }
+        self.sent += arrived.len() as u64;
+        match failure {
+            None => Ok(()),
+            Some(error) => {
+                tracing::warn!("{} records were sent again before this", self.sent);
+                Err(error)
+            }
         }
     }
-    // Everything was acknowledged; this only ends the producer in order.
-    sender
-        .flush(DELIVERY)
-        .map_err(CliError::kafka("cannot end the Kafka producer in order"))?;
-    Ok(sent)
+
+    /// Gives the number of letters that were sent.
+    pub(super) fn end(self) -> Result<u64, CliError> {
+        // Everything was acknowledged; this only ends the producer in order.
+        self.sender
+            .flush(DELIVERY)
+            .map_err(CliError::kafka("cannot end the Kafka producer in order"))?;
+        Ok(self.sent)
+    }
 }
 
 /// Hands the record over at once, and gives its delivery to await.
@@ -60,10 +74,10 @@ fn deliver(
     sender: &RecordSender,
     letter: &StoredDeadLetter,
 ) -> impl Future<Output = Result<(), CliError>> + use<> {
-    let origin = format!("{}/{}", letter.partition, letter.offset);
+    let origin = format!("{}/{}", letter.id.partition, letter.id.offset);
     let delivery = sender.send(SingleRecord {
         // The partition that it came from keeps it behind its key's earlier records.
-        partition: &letter.partition,
+        partition: &letter.id.partition,
         key: letter.key.as_deref(),
         value: letter.value.as_deref(),
         timestamp: letter.timestamp,
