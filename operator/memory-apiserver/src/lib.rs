@@ -16,6 +16,7 @@
 
 pub mod play;
 mod server;
+mod snapshot;
 mod store;
 
 pub use server::{ApiServer, Call, Fault, Server};

@@ -14,3 +14,4 @@ mod faults;
 mod leader;
 mod lifecycle;
 mod models;
+mod recorded;
