@@ -8,12 +8,10 @@ NODE_FEATURES = --features testbed/node,operator/node
 NODE_TESTS = --test node --test node_leftovers
 
 .DEFAULT_GOAL := help
-FROM ?= e766835
-
-.PHONY: help run test test-node test-upgrade record lint deny generate bench
+.PHONY: help run test test-node lint deny generate bench
 
 help: ## List what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Run the pipeline music for a minute: embedded broker, SQLite, live view, audit, reports
 	$(CARGO) build --locked --package cli
@@ -27,12 +25,6 @@ test-node: ## Run the tests that run pods on a Kubernetes node (root; installs c
 	testbed/install-node
 	$(CARGO) build --locked --workspace $(NODE_FEATURES) $(NODE_TESTS) --bins
 	$(CARGO) test --locked --workspace $(NODE_FEATURES) $(NODE_TESTS)
-
-test-upgrade: ## Replace the programs of FROM (a revision) by these while a pipeline runs, and compare its rows; builds both
-	upgrade/run $(FROM)
-
-record: ## Write down what these programs leave behind, for the tests of the releases after: upgrade/README.md
-	upgrade/record
 
 lint: deny ## Check format, lints, licences and dependencies
 	$(CARGO) fmt --all --check

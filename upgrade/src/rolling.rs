@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde_json::Value;
 use testbed::{Kafka, Postgres, Process};
 
 use crate::pipeline::{EVENTS, MANIFEST, MEASUREMENTS, Place, Sink, TOPICS, event, measurements};
@@ -26,54 +27,54 @@ pub async fn upgrade(old: &Programs, new: &Programs) {
     for (name, partitions) in TOPICS {
         topic::create(&place.bootstrap, name, partitions).await;
     }
-    say("the old programs run the pipeline");
-    BOTH.iter().for_each(|sink| place.prepare(*sink));
-    let mut generators = vec![place.generator(&["--replica-id", "a"])];
-    let mut workers: Vec<Process> = BOTH.into_iter().flat_map(|sink| pair(&place, sink, "old")).collect();
+    let mut generator = place.generator(&["--replica-id", "a"]);
     topic::send(&place.bootstrap, MEASUREMENTS, &measurements(0));
     topic::send(&place.bootstrap, EVENTS, &[event(9_002, r#"{"user_id": "#, None)]);
-    for sink in BOTH {
-        place.until(sink, |audit| audit["stored"].as_u64() > Some(2_000) && audit["deadLetters"] == 1).await;
-    }
-
-    place.replace(new);
-    say("the new programs come beside them, and take over one by one");
-    BOTH.iter().for_each(|sink| place.prepare(*sink));
-    workers.extend(BOTH.map(|sink| place.worker(sink, "new-a")));
+    // One after the other: the workers of both sinks would be one group.
+    workers(&mut place, Sink::Postgres, old, new).await;
+    say("the generator is replaced");
+    let mut beside = place.generator(&["--replica-id", "b"]);
     tokio::time::sleep(WHILE).await;
-    // Of each sink one in order, and one not.
-    for (index, worker) in workers.iter_mut().take(4).enumerate() {
-        if index % 2 == 0 {
-            stop(worker).await;
-        } else {
-            worker.kill().unwrap();
-        }
-    }
-    workers.extend(BOTH.map(|sink| place.worker(sink, "new-b")));
-    generators.push(place.generator(&["--replica-id", "b"]));
-    tokio::time::sleep(WHILE).await;
-    stop(&mut generators[0]).await;
-    generators.push(place.generator(&["--replica-id", "a"]));
+    stop(&mut generator).await;
+    generator = place.generator(&["--replica-id", "a"]);
     let sent = place.run(Sink::Postgres, "dead-letters", &["replay", "--all"]);
     assert!(sent.starts_with("1 record"), "{sent}");
+    workers(&mut place, Sink::Sqlite, old, new).await;
     topic::send(&place.bootstrap, MEASUREMENTS, &measurements(100));
-    tokio::time::sleep(WHILE).await;
-    for generator in &mut generators[1..] {
-        stop(generator).await;
-    }
+    stop(&mut beside).await;
+    stop(&mut generator).await;
     for sink in BOTH {
+        let mut worker = place.worker(sink, "new-c");
         place.drained(sink).await;
-    }
-    for worker in &mut workers[4..] {
-        stop(worker).await;
+        stop(&mut worker).await;
     }
     compare(&place).await;
     embedded(&mut place, old, new);
     say("every record was stored once: rows and audit are what the topics ask for");
 }
 
-fn pair(place: &Place, sink: Sink, name: &str) -> [Process; 2] {
-    ["a", "b"].map(|letter| place.worker(sink, &format!("{name}-{letter}")))
+/// Old workers, then old and new ones, then new ones.
+async fn workers(place: &mut Place, sink: Sink, old: &Programs, new: &Programs) {
+    say(&format!("{sink:?}: the old workers are at work"));
+    place.replace(old);
+    place.prepare(sink);
+    let mut stopped = place.worker(sink, "old-a");
+    let mut killed = place.worker(sink, "old-b");
+    let enough = |audit: &Value| audit["stored"].as_u64() > Some(2_000) && audit["deadLetters"].as_u64() > Some(0);
+    place.until(sink, enough).await;
+
+    say(&format!("{sink:?}: the new workers come beside them, and take over"));
+    place.replace(new);
+    place.prepare(sink);
+    let mut first = place.worker(sink, "new-a");
+    tokio::time::sleep(WHILE).await;
+    stop(&mut stopped).await;
+    let mut second = place.worker(sink, "new-b");
+    tokio::time::sleep(WHILE).await;
+    killed.kill().unwrap();
+    tokio::time::sleep(WHILE).await;
+    stop(&mut first).await;
+    stop(&mut second).await;
 }
 
 async fn stop(process: &mut Process) {

@@ -5,40 +5,37 @@ use serde_json::{Value, json};
 use crate::store::{Key, Store};
 
 impl Store {
-    /// All objects, and what each manager has applied of them. Events and leases are left out.
+    /// An entry for each object, and for what each manager has applied of it. Events and leases are left out.
     #[must_use]
-    pub fn snapshot(&self) -> Value {
+    pub fn snapshot(&self) -> Vec<Value> {
         let kept = |key: &Key| key.1 != "events" && key.1 != "leases";
         let objects = self.objects.iter().filter(|(key, _)| kept(key));
-        let objects: Vec<Value> = objects
-            .map(|(key, object)| json!({"key": key, "object": object}))
-            .collect();
+        let objects = objects.map(|(key, object)| json!({"key": key, "object": object}));
         let applied = self.applied.iter().filter(|((key, _, _), _)| kept(key));
-        let applied: Vec<Value> = applied
-            .map(|((key, manager, status), object)| {
-                json!({"key": key, "manager": manager, "status": status, "object": object})
-            })
-            .collect();
-        json!({"objects": objects, "applied": applied})
+        let applied = applied.map(|((key, manager, status), object)| {
+            json!({"key": key, "manager": manager, "status": status, "applied": object})
+        });
+        objects.chain(applied).collect()
     }
 
     /// The store of a [`snapshot`](Self::snapshot). Watches have to begin anew, and controllers have seen all of it.
     #[must_use]
-    pub fn restore(snapshot: &Value) -> Self {
+    pub fn restore(snapshot: impl IntoIterator<Item = Value>) -> Self {
         let mut store = Self::default();
-        for entry in snapshot["objects"].as_array().unwrap() {
-            let object = &entry["object"];
+        for mut entry in snapshot {
+            let key = key(&entry["key"]);
+            if let Some(manager) = entry["manager"].as_str() {
+                let id = (key, manager.to_owned(), entry["status"] == true);
+                store.applied.insert(id, entry["applied"].take());
+                continue;
+            }
+            let object = entry["object"].take();
             let version = object["metadata"]["resourceVersion"].as_str().unwrap();
             store.version = store.version.max(version.parse().unwrap());
             let uid = object["metadata"]["uid"].as_str().unwrap();
             store.uids = store.uids.max(uid.trim_start_matches("uid-").parse().unwrap());
             store.living.insert(uid.to_owned());
-            store.objects.insert(key(&entry["key"]), object.clone());
-        }
-        for entry in snapshot["applied"].as_array().unwrap() {
-            let manager = entry["manager"].as_str().unwrap().to_owned();
-            let id = (key(&entry["key"]), manager, entry["status"] == true);
-            store.applied.insert(id, entry["object"].clone());
+            store.objects.insert(key, object);
         }
         store.oldest = store.version;
         store.played = store.version;
