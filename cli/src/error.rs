@@ -13,8 +13,8 @@ use rdkafka::error::KafkaError;
 use runtime::exit::Exit;
 use runtime::manifest::ManifestFileError;
 use runtime::telemetry::TelemetryError;
+use sinks::SinkError;
 use worker::run::WorkerError;
-use worker::sink::SinkError;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]

@@ -180,7 +180,7 @@ async fn second_half(place: &Place) {
     for sink in BOTH {
         let letters = place.dead_letters(sink);
         let id = letters.iter().find(|letter| letter["key"] == "9003").unwrap()["id"].to_string();
-        let _ = place.run(sink, "dead-letters", &["replay", "--id", &id]);
+        let _ = place.run(sink, "dead-letters", &["replay", "--id", id.trim_matches('"')]);
     }
     place.generate(PRODUCED[1]).await;
     let like = r#"{"user_id": 9001, "track_id": 7, "event_timestamp": "2026-01-01T06:00:00Z", "event_type": "like"}"#;

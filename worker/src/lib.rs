@@ -31,7 +31,6 @@ pub mod progress;
 pub mod records;
 pub mod reference;
 pub mod run;
-pub mod sink;
 pub mod sql;
 pub mod state;
 pub mod store;

@@ -18,11 +18,11 @@ use crate::load::{Load, Report};
 use crate::metrics::Metrics;
 use crate::position::{self, Beginning, Watermarks};
 use crate::progress::Progress;
-use crate::sink::{Claim, Sink, SinkError, SinkErrorKind};
 use crate::sql::Plans;
 use crate::state::PartitionState;
 use crate::store::{PartitionWriter, StoreError, Stored};
 use crate::takeover::Ownership;
+use sinks::{Claim, Sink, SinkError, SinkErrorKind};
 
 /// Retries while the sink or Kafka is away.
 const RETRY: Backoff = Backoff {

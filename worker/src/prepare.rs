@@ -6,7 +6,7 @@ use runtime::secrets::Secrets;
 use crate::model;
 use crate::reference::ReferenceTables;
 use crate::run::{Wanted, WorkerError, plan};
-use crate::sink::Sink;
+use sinks::Sink;
 
 /// Creates what is missing and loads what has changed. Safe to repeat, and safe to run next to itself.
 /// `report` is given a line for each thing done.

@@ -14,8 +14,8 @@ use generator::music::MusicError;
 use generator::reference::{ColumnType, ReferenceTable, ReferenceValues, References};
 
 use crate::decode::TextDecoder;
-use crate::sink::ReferenceDefinition;
 use crate::sql::ReferenceRows;
+use sinks::ReferenceDefinition;
 
 /// Rows of a CSV file in one batch.
 const CHUNK: usize = 10_000;

@@ -14,9 +14,9 @@ use api::DeadLetterPolicy;
 use crate::decode::Decoded;
 use crate::halt::HaltWindow;
 use crate::records::Records;
-use crate::sink::{Advance, Claim, DeadLetter, Lease, Sink, SinkError, SinkErrorKind, Transaction};
 use crate::sql::{Plans, TableRows, TransformError};
 use crate::state::PartitionState;
+use sinks::{Advance, Claim, DeadLetter, Lease, Sink, SinkError, SinkErrorKind, Transaction};
 
 /// Fewest records of a transaction, however often larger ones failed.
 const SMALLEST_TRANSACTION: usize = 500;

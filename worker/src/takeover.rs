@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use kafka::commit_metadata::Handover;
 use tokio::time::Instant;
 
-use crate::sink::Claim;
+use sinks::Claim;
 
 /// How a partition came to this worker.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -72,7 +72,7 @@ mod tests {
     use api::Partition;
 
     use super::*;
-    use crate::sink::Lease;
+    use sinks::Lease;
 
     #[test]
     fn a_partition_stands_still_while_nobody_stores_what_it_has() {

@@ -11,7 +11,7 @@ use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use worker::audit::RunId;
 
-use super::judge::Tail;
+use super::evaluate::Tail;
 use crate::error::CliError;
 
 /// After that, what was not read is only counted by its offsets.

@@ -6,7 +6,7 @@ use kafka::context::{ErrorReporter, KafkaHealth, ReportingContext};
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
-use worker::sink::{Sink, StoredDeadLetter};
+use sinks::{Sink, StoredDeadLetter};
 
 use crate::error::CliError;
 
@@ -14,55 +14,72 @@ use crate::error::CliError;
 /// number.
 const HEADER: &str = "sp-replay-of";
 
-/// Letters that are marked together.
-const CHUNK: usize = 500;
-
 /// For the delivery of a record.
 const DELIVERY: Duration = Duration::from_secs(30);
 
-/// Sends the letters in the order in which they were stored, and marks what has arrived. Gives their number.
-pub(super) async fn replay(
-    sink: &Sink,
-    mut config: ClientConfig,
-    mut letters: Vec<StoredDeadLetter>,
-) -> Result<u64, CliError> {
-    if letters.is_empty() {
-        return Ok(0);
-    }
-    letters.sort_by_key(|letter| letter.id);
-    config
-        .set("acks", "all")
-        .set("enable.idempotence", "true")
-        .set("message.timeout.ms", DELIVERY.as_millis().to_string());
-    let reporter = ErrorReporter::new("replay", &mut config);
-    let producer: FutureProducer<ReportingContext> = config
-        .create_with_context(ReportingContext {
-            reporter: reporter.clone(),
+/// Sends letters, page after page.
+pub(super) struct Replay<'a> {
+    sink: &'a Sink,
+    producer: FutureProducer<ReportingContext>,
+    reporter: ErrorReporter,
+    sent: u64,
+}
+
+impl<'a> Replay<'a> {
+    pub(super) fn new(sink: &'a Sink, mut config: ClientConfig) -> Result<Self, CliError> {
+        config
+            .set("acks", "all")
+            .set("enable.idempotence", "true")
+            .set("message.timeout.ms", DELIVERY.as_millis().to_string());
+        let reporter = ErrorReporter::new("replay", &mut config);
+        let producer = config
+            .create_with_context(ReportingContext {
+                reporter: reporter.clone(),
+            })
+            .map_err(CliError::kafka("cannot make a Kafka producer"))?;
+        Ok(Self {
+            sink,
+            producer,
+            reporter,
+            sent: 0,
         })
-        .map_err(CliError::kafka("cannot make a Kafka producer"))?;
-    let mut sent = 0;
-    for chunk in letters.chunks(CHUNK) {
-        let mut arrived = Vec::with_capacity(chunk.len());
+    }
+
+    /// Sends a page's letters in their order, and marks what has arrived.
+    pub(super) async fn send(&mut self, letters: &[StoredDeadLetter]) -> Result<(), CliError> {
+        let mut arrived = Vec::with_capacity(letters.len());
         let mut failure = None;
-        let deliveries: Vec<_> = chunk.iter().map(|letter| deliver(&producer, letter)).collect();
-        for (letter, delivery) in chunk.iter().zip(deliveries) {
+        let deliveries: Vec<_> = letters
+            .iter()
+            .map(|letter| deliver(&self.producer, letter))
+            .collect();
+        for (letter, delivery) in letters.iter().zip(deliveries) {
             match delivery.await {
-                Ok(()) => arrived.push(letter.id),
-                Err(error) => drop(failure.get_or_insert(explained(error, &reporter))),
+                Ok(()) => arrived.push(letter.id.clone()),
+                Err(error) => drop(failure.get_or_insert(explained(error, &self.reporter))),
             }
         }
-        sink.mark_replayed(&arrived).await?;
-        sent += arrived.len() as u64;
-        if let Some(error) = failure {
-            tracing::warn!("{sent} of {} records were sent again before this", letters.len());
-            return Err(error);
+        if !arrived.is_empty() {
+            self.sink.mark_replayed(&arrived).await?;
+        }
+        self.sent += arrived.len() as u64;
+        match failure {
+            None => Ok(()),
+            Some(error) => {
+                tracing::warn!("{} records were sent again before this", self.sent);
+                Err(error)
+            }
         }
     }
-    // Everything was acknowledged; this only ends the producer in order.
-    producer
-        .flush(DELIVERY)
-        .map_err(CliError::kafka("cannot end the Kafka producer in order"))?;
-    Ok(sent)
+
+    /// Gives the number of letters that were sent.
+    pub(super) fn end(self) -> Result<u64, CliError> {
+        // Everything was acknowledged; this only ends the producer in order.
+        self.producer
+            .flush(DELIVERY)
+            .map_err(CliError::kafka("cannot end the Kafka producer in order"))?;
+        Ok(self.sent)
+    }
 }
 
 /// Hands the record over at once, and gives its delivery to await.
@@ -70,15 +87,15 @@ fn deliver<'a>(
     producer: &'a FutureProducer<ReportingContext>,
     letter: &'a StoredDeadLetter,
 ) -> impl Future<Output = Result<(), CliError>> + use<'a> {
-    let topic: &str = &letter.partition.topic;
-    let origin = format!("{}/{}", letter.partition, letter.offset);
+    let topic: &str = &letter.id.partition.topic;
+    let origin = format!("{}/{}", letter.id.partition, letter.id.offset);
     let headers = OwnedHeaders::new().insert(Header {
         key: HEADER,
         value: Some(&origin),
     });
     // The partition that it came from keeps it behind its key's earlier records.
     let mut record = FutureRecord::<[u8], [u8]>::to(topic)
-        .partition(letter.partition.number)
+        .partition(letter.id.partition.number)
         .headers(headers);
     record.key = letter.key.as_deref();
     record.payload = letter.value.as_deref();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use api::StreamPipeline;
 use clap::ValueEnum;
-use operator::access::connect;
+use operator::installation::access::connect;
 use operator::plan::{Change, Difference, Plan, PlannedTopic};
 use serde_json::Value;
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use api::{Chart, Report};
-use worker::sink::Answer;
+use sinks::Answer;
 
 use super::line;
 use crate::style::{Style, group_digits};

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::symbols::Marker;
 use ratatui::text::Line;
 use ratatui::widgets::{Axis, Chart, Dataset, GraphType, Widget};
-use worker::sink::Answer;
+use sinks::Answer;
 
 use super::draw::{last_number_column, number, whole_seconds};
 use crate::style::{Style, grouped};

@@ -116,8 +116,8 @@ impl UpArgs {
             () = shutdown.cancelled() => return Ok(Exit::Success),
             run = Run::start(&self, &stage, &mut view, shutdown.clone()) => run?,
         };
-        let verdict = run.finish(&mut view).await?;
-        stage.conclude(&self, &verdict, &mut view).await
+        let result = run.finish(&mut view).await?;
+        stage.conclude(&self, &result, &mut view).await
     }
 }
 

@@ -26,6 +26,9 @@ const MAX_IDLE: Duration = Duration::from_mins(3);
 /// No answer is longer: what looks so is another protocol's.
 const MAX_FRAME: u32 = 256 * 1024 * 1024;
 
+/// Room for so much of an answer is made on its word.
+const FIRST_STEP: usize = 64 * 1024;
+
 /// The frame length that a TLS alert looks like.
 const TLS_ALERT: u32 = 0x1503_0000;
 
@@ -41,6 +44,8 @@ pub(crate) struct Connection {
     versions: ApiVersionsResponse,
     /// What was read and not taken off yet; its memory is used again when no answer is held any more.
     buffer: BytesMut,
+    /// The longest answer that there was.
+    longest: usize,
     /// When the broker ends it, unless it is made anew before.
     expires: Option<Instant>,
     /// When it last answered.
@@ -152,6 +157,7 @@ impl Connection {
             correlation: 0,
             versions: ApiVersionsResponse::default(),
             buffer: BytesMut::new(),
+            longest: 0,
             expires: None,
             used: Instant::now(),
             trusted: false,
@@ -258,8 +264,12 @@ impl Connection {
         }
         let length = length as usize;
         self.buffer.clear();
-        self.buffer.reserve(length);
         while self.buffer.len() < length {
+            let arrived = self.buffer.len();
+            if arrived == self.buffer.capacity() || arrived == 0 {
+                let room = room(length, arrived, self.longest);
+                self.buffer.reserve(room - arrived);
+            }
             let missing = (length - self.buffer.len()) as u64;
             let read = (&mut self.stream).take(missing).read_buf(&mut self.buffer).await;
             match read {
@@ -268,6 +278,7 @@ impl Connection {
                 Err(error) => return Err(self.lost(doing, error)),
             }
         }
+        self.longest = self.longest.max(length);
         Ok(self.buffer.split().freeze())
     }
 
@@ -282,6 +293,13 @@ impl Connection {
             ConnectionError::Lost { doing, source }
         }
     }
+}
+
+/// How much room there is to be for an answer that says it has `length` bytes, `arrived` of which are there: as much as
+/// has come at once before, and after that in steps that double. So memory follows what arrives, not what is claimed, and
+/// a broker that is read from all the time is read into one piece.
+fn room(length: usize, arrived: usize, longest: usize) -> usize {
+    length.min((2 * arrived).max(longest).max(FIRST_STEP))
 }
 
 fn is_about_tls(error: &io::Error) -> bool {
@@ -300,5 +318,82 @@ fn handshake_error(error: io::Error) -> ConnectionError {
         ConnectionError::NoTls(error)
     } else {
         ConnectionError::Tls(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Connection {
+        fn over(stream: impl Stream + 'static) -> Self {
+            Self {
+                stream: Box::new(stream),
+                client_id: StrBytes::default(),
+                correlation: 0,
+                versions: ApiVersionsResponse::default(),
+                buffer: BytesMut::new(),
+                longest: 0,
+                expires: None,
+                used: Instant::now(),
+                trusted: false,
+                _standing: Arc::default(),
+            }
+        }
+    }
+
+    /// What a broker sends, in frames, before it closes the connection.
+    fn answering(frames: Vec<(u32, Vec<u8>)>) -> Connection {
+        let (ours, mut theirs) = tokio::io::duplex(1024);
+        tokio::spawn(async move {
+            for (length, bytes) in frames {
+                theirs.write_u32(length).await.unwrap();
+                theirs.write_all(&bytes).await.unwrap();
+            }
+        });
+        Connection::over(ours)
+    }
+
+    #[tokio::test]
+    async fn memory_follows_what_arrives() {
+        let mut connection = answering(vec![(MAX_FRAME, vec![7; 100_000])]);
+        assert!(connection.receive("Fetch").await.is_err());
+        assert_eq!(connection.buffer.len(), 100_000);
+        assert!(connection.buffer.capacity() < 300_000);
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_whole_however_long() {
+        let lengths = [0, 1, FIRST_STEP, FIRST_STEP + 1, 1_000_000, 5, 1_000_000];
+        let frames = lengths.map(|length| (length as u32, vec![length as u8; length]));
+        let mut connection = answering(frames.to_vec());
+        let mut held = Vec::new();
+        for (length, bytes) in frames {
+            let answer = connection.receive("Fetch").await.unwrap();
+            assert_eq!(answer, bytes, "{length}");
+            // The memory of one that is held is not used again.
+            held.push((answer, bytes));
+        }
+        assert!(held.iter().all(|(answer, bytes)| answer == bytes));
+    }
+
+    #[test]
+    fn room_is_made_for_what_is_likely_to_come() {
+        const MIB: usize = 1024 * 1024;
+        for (length, arrived, longest, expected) in [
+            (10, 0, 0, 10),
+            (4 * MIB, 0, 0, FIRST_STEP),
+            (4 * MIB, FIRST_STEP, 0, 2 * FIRST_STEP),
+            (4 * MIB, 3 * MIB, 0, 4 * MIB),
+            (4 * MIB, 0, 3 * MIB, 3 * MIB),
+            (4 * MIB, 3 * MIB, 3 * MIB, 4 * MIB),
+            (2 * MIB, 0, 3 * MIB, 2 * MIB),
+        ] {
+            assert_eq!(
+                room(length, arrived, longest),
+                expected,
+                "{length} {arrived} {longest}"
+            );
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 mod access;
 mod anyone;
+mod bounded;
 mod connection;
 mod pool;
 mod sasl;
@@ -12,6 +13,7 @@ mod wire;
 pub(crate) use self::access::Address;
 pub use self::access::{Access, AccessError};
 pub(crate) use self::anyone::{Anyone, about_topics};
+pub(crate) use self::bounded::decode as decode_bounded;
 pub(crate) use self::connection::{Connection, ConnectionError};
 pub(crate) use self::pool::Pool;
 pub(crate) use self::wire::Api;

@@ -5,8 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use api::Recommender;
 
-use crate::sink::sql::quote_ident;
-use crate::sink::{Sink, SinkError};
+use sinks::sql::quote_ident;
+use sinks::{Sink, SinkError};
 
 /// Items of one user that are looked at: those that the user chose most often. Tastes show in fewer, and whoever never
 /// stops does not fill the memory.

@@ -12,8 +12,8 @@ use recommender::RecommenderTable;
 use runtime::secrets::Secrets;
 
 use crate::run::{Wanted, WorkerError, plan};
-use crate::sink::{Sink, SinkError, TableDefinition};
 use crate::sql::{PlanError, Plans};
+use sinks::{Sink, SinkError, TableDefinition};
 
 /// What is wrong with the models, as far as it can be told without the sink.
 pub(crate) fn check(pipeline: &Pipeline, tables: &[TableDefinition]) -> Vec<PlanError> {

@@ -10,8 +10,8 @@ use arrow::error::ArrowError;
 
 use super::choices::Choices;
 use super::recommend::{Recommended, recommend};
-use crate::sink::{ReferenceDefinition, Sink, SinkError, TableDefinition};
 use crate::sql::PlanError;
+use sinks::{ReferenceDefinition, Sink, SinkError, TableDefinition};
 
 /// The column that tells a user's first recommendation from the second.
 const RANK: &str = "rank";

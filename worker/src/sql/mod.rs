@@ -23,7 +23,7 @@ use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use futures::FutureExt;
 
 use crate::decode::Decoder;
-use crate::sink::TableDefinition;
+use sinks::TableDefinition;
 use topic::{CurrentBatch, topic_table};
 
 #[cfg(test)]

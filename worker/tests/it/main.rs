@@ -9,10 +9,7 @@
 mod bad_records;
 mod kafka_outages;
 mod kill;
+mod models;
 mod postgres_outages;
 mod secure;
-mod sink_postgres;
-mod sink_shared;
-mod sink_sqlite;
-mod sink_types;
 mod support;

@@ -15,12 +15,12 @@ use generator::progress::Progress;
 use generator::run::{CATCH_UP, Context};
 use generator::stream::EventStream;
 use runtime::secrets::Secrets;
+use sinks::Sink;
 use sqlx::{Connection, PgConnection};
 use testbed::{Kafka, Postgres, Process, eventually};
 use tokio_util::sync::CancellationToken;
 use worker::audit::Totals;
 use worker::run::{Wanted, plan};
-use worker::sink::Sink;
 use worker::state::PartitionState;
 
 /// Long enough for a busy machine with two cores.
