@@ -77,7 +77,12 @@ fn recorded_manifests_mean_the_same() {
             let recorded: Value = serde_json::from_str(&text(&path.with_extension("json"))).unwrap();
             assert_eq!(meaning(&text(&path)), recorded, "{}", path.display());
             assert_eq!(support::schema_errors(&recorded), [""; 0], "{}", path.display());
-            assert_eq!(support::cel_errors(&recorded, Some(&recorded)), [], "{}", path.display());
+            assert_eq!(
+                support::cel_errors(&recorded, Some(&recorded)),
+                [],
+                "{}",
+                path.display()
+            );
         }
     }
 }
@@ -87,7 +92,10 @@ fn recorded_manifests_mean_the_same() {
 fn recorded_resources_fit_the_definition() {
     for revision in RECORDINGS {
         let cluster = text(&recordings(revision).join("cluster.jsonl"));
-        let entries = cluster.lines().skip(1).map(|line| serde_json::from_str(line).unwrap());
+        let entries = cluster
+            .lines()
+            .skip(1)
+            .map(|line| serde_json::from_str(line).unwrap());
         let resources: Vec<Value> = entries
             .map(|mut line: Value| line["entry"]["object"].take())
             .filter(|object| object["kind"] == "StreamPipeline")
@@ -97,7 +105,10 @@ fn recorded_resources_fit_the_definition() {
             assert!(resource["status"].is_object(), "{resource}");
             assert_eq!(support::schema_errors(&resource), [""; 0], "{resource}");
             let typed: api::StreamPipeline = serde_json::from_value(resource.clone()).unwrap();
-            assert_eq!(serde_json::to_value(&typed).unwrap()["status"], resource["status"]);
+            assert_eq!(
+                serde_json::to_value(&typed).unwrap()["status"],
+                resource["status"]
+            );
         }
     }
 }

@@ -16,7 +16,12 @@ pub fn tables(events: &Topic, genres: &BTreeMap<String, String>) -> BTreeMap<&'s
     let (mut first, mut last, mut latest) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     let mut hours: BTreeMap<(String, String), (u64, String, String)> = BTreeMap::new();
     for event in events.records.iter().filter_map(Event::read) {
-        let Event { user, track, kind, at } = event.clone();
+        let Event {
+            user,
+            track,
+            kind,
+            at,
+        } = event.clone();
         last.insert(user.clone(), vec![track.clone(), kind.clone()]);
         let row = vec![user.clone(), track.clone(), at.clone()];
         if kind == "like" {
@@ -28,7 +33,9 @@ pub fn tables(events: &Topic, genres: &BTreeMap<String, String>) -> BTreeMap<&'s
             continue;
         }
         rows.entry("plays").or_default().push(row);
-        first.entry(user).or_insert_with(|| vec![track.clone(), at.clone()]);
+        first
+            .entry(user)
+            .or_insert_with(|| vec![track.clone(), at.clone()]);
         let Some(genre) = genres.get(&track) else {
             continue;
         };

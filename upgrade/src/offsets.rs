@@ -72,7 +72,9 @@ pub fn restore(bootstrap: &str, offsets: &[Committed]) {
 
 /// Writes them as lines of JSON.
 pub fn save(path: &Path, offsets: &[Committed]) {
-    let lines = offsets.iter().map(|committed| serde_json::to_string(committed).unwrap() + "\n");
+    let lines = offsets
+        .iter()
+        .map(|committed| serde_json::to_string(committed).unwrap() + "\n");
     std::fs::write(path, lines.collect::<String>()).unwrap();
 }
 
@@ -80,5 +82,7 @@ pub fn save(path: &Path, offsets: &[Committed]) {
 #[must_use]
 pub fn load(path: &Path) -> Vec<Committed> {
     let text = std::fs::read_to_string(path).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }

@@ -50,7 +50,13 @@ pub struct Place {
 
 impl Place {
     /// With an empty database. `manifest` has the places `{bootstrap}`, `{rate}` and `{sink}`.
-    pub async fn new(programs: &Programs, manifest: &str, rate: u32, kafka: &Kafka, postgres: &Postgres) -> Self {
+    pub async fn new(
+        programs: &Programs,
+        manifest: &str,
+        rate: u32,
+        kafka: &Kafka,
+        postgres: &Postgres,
+    ) -> Self {
         let place = Self {
             folder: tempfile::tempdir().unwrap(),
             programs: programs.clone(),
@@ -62,7 +68,10 @@ impl Place {
             postgres.host(),
             postgres.port()
         );
-        let sinks = [(Sink::Postgres, in_postgres), (Sink::Sqlite, "{sqlite: {path: rows.db}}".to_owned())];
+        let sinks = [
+            (Sink::Postgres, in_postgres),
+            (Sink::Sqlite, "{sqlite: {path: rows.db}}".to_owned()),
+        ];
         for (sink, text) in sinks {
             let manifest = manifest
                 .replace("{bootstrap}", &place.bootstrap)
@@ -116,20 +125,25 @@ impl Place {
     /// Makes tables, and loads references.
     pub fn prepare(&self, sink: Sink) {
         let arguments = with_file("prepare", sink, &[]);
-        let _ = self.programs.run("streampipeline-worker", self.folder(), &arguments);
+        let _ = self
+            .programs
+            .run("streampipeline-worker", self.folder(), &arguments);
     }
 
     /// Makes the table of a model.
     pub fn model(&self, sink: Sink, name: &str) {
         let arguments = with_file("model", sink, &[name]);
-        let _ = self.programs.run("streampipeline-worker", self.folder(), &arguments);
+        let _ = self
+            .programs
+            .run("streampipeline-worker", self.folder(), &arguments);
     }
 
     /// Starts a worker.
     #[must_use]
     pub fn worker(&self, sink: Sink, name: &str) -> Process {
         let arguments = with_file("run", sink, &["--name", name]);
-        self.programs.spawn("streampipeline-worker", self.folder(), &arguments)
+        self.programs
+            .spawn("streampipeline-worker", self.folder(), &arguments)
     }
 
     /// Starts a generator.
@@ -137,7 +151,8 @@ impl Place {
     pub fn generator(&self, arguments: &[&str]) -> Process {
         let mut all = vec!["-f", manifest_file(Sink::Postgres)];
         all.extend(arguments);
-        self.programs.spawn("streampipeline-generator", self.folder(), &all)
+        self.programs
+            .spawn("streampipeline-generator", self.folder(), &all)
     }
 
     /// Runs the generator until there are so many events in all.
@@ -159,7 +174,11 @@ impl Place {
     pub async fn until(&self, sink: Sink, wanted: impl Fn(&Value) -> bool) -> Value {
         let look = async || {
             let (_, audit) = self.audit(sink);
-            if wanted(&audit) { Ok(audit) } else { Err(audit.to_string()) }
+            if wanted(&audit) {
+                Ok(audit)
+            } else {
+                Err(audit.to_string())
+            }
         };
         eventually(PATIENCE, look).await.unwrap()
     }

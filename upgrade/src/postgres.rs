@@ -32,19 +32,35 @@ pub async fn dump(url: &str) -> String {
     for (oid, table) in tables {
         let columns: Vec<(String, String, bool)> = of(&mut connection, COLUMNS, oid).await;
         let definitions: Vec<&str> = columns.iter().map(|column| column.1.as_str()).collect();
-        writeln!(script, "CREATE TABLE {table} (\n  {}\n);", definitions.join(",\n  ")).unwrap();
+        writeln!(
+            script,
+            "CREATE TABLE {table} (\n  {}\n);",
+            definitions.join(",\n  ")
+        )
+        .unwrap();
         let rows = rows(&mut connection, &table, &columns).await;
         let identity = columns.iter().find(|column| column.2);
         if !rows.is_empty() {
             let names: Vec<&str> = columns.iter().map(|column| column.0.as_str()).collect();
             let overriding = identity.map_or("", |_| " OVERRIDING SYSTEM VALUE");
             let (names, rows) = (names.join(", "), rows.join(",\n"));
-            writeln!(script, "INSERT INTO {table} ({names}){overriding} VALUES\n{rows};").unwrap();
+            writeln!(
+                script,
+                "INSERT INTO {table} ({names}){overriding} VALUES\n{rows};"
+            )
+            .unwrap();
         }
         if let Some((name, _, _)) = identity {
             let next = format!("SELECT coalesce(max({name}), 0) + 1 FROM {table}");
-            let next: i64 = sqlx::query_scalar(AssertSqlSafe(next)).fetch_one(&mut connection).await.unwrap();
-            writeln!(script, "ALTER TABLE {table} ALTER COLUMN {name} RESTART WITH {next};").unwrap();
+            let next: i64 = sqlx::query_scalar(AssertSqlSafe(next))
+                .fetch_one(&mut connection)
+                .await
+                .unwrap();
+            writeln!(
+                script,
+                "ALTER TABLE {table} ALTER COLUMN {name} RESTART WITH {next};"
+            )
+            .unwrap();
         }
         for statements in [CONSTRAINTS, INDEXES] {
             for (statement,) in of::<(String,)>(&mut connection, statements, oid).await {
@@ -69,8 +85,14 @@ async fn rows(connection: &mut PgConnection, table: &str, columns: &[(String, St
         .iter()
         .map(|(name, _, _)| format!("quote_nullable({name}::text)"))
         .collect();
-    let sql = format!("SELECT '(' || concat_ws(', ', {}) || ')' FROM {table}", cells.join(", "));
-    let mut rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(connection).await.unwrap();
+    let sql = format!(
+        "SELECT '(' || concat_ws(', ', {}) || ')' FROM {table}",
+        cells.join(", ")
+    );
+    let mut rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql))
+        .fetch_all(connection)
+        .await
+        .unwrap();
     rows.sort_unstable();
     rows
 }
@@ -78,5 +100,8 @@ async fn rows(connection: &mut PgConnection, table: &str, columns: &[(String, St
 /// Runs a script in an empty database.
 pub async fn restore(url: &str, script: &str) {
     let mut connection = PgConnection::connect(url).await.unwrap();
-    sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut connection).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(script))
+        .execute(&mut connection)
+        .await
+        .unwrap();
 }

@@ -22,7 +22,10 @@ impl Programs {
     pub fn command(&self, program: &str, place: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.0.join(program));
         command.args(arguments).current_dir(place).stdin(Stdio::null());
-        let ours = |name: &OsStr| name.to_str().is_some_and(|name| name.starts_with("STREAMPIPELINE_"));
+        let ours = |name: &OsStr| {
+            name.to_str()
+                .is_some_and(|name| name.starts_with("STREAMPIPELINE_"))
+        };
         for (name, _) in std::env::vars_os().filter(|(name, _)| ours(name)) {
             command.env_remove(name);
         }

@@ -7,7 +7,8 @@ use serde_json::Value;
 use testbed::{Kafka, Postgres};
 
 use crate::pipeline::{
-    EVENTS, GENERATORS, KINDS, MANIFEST, MEASUREMENTS, Place, SHARDS, Sink, TOPICS, WORKERS, event, measurements,
+    EVENTS, GENERATORS, KINDS, MANIFEST, MEASUREMENTS, Place, SHARDS, Sink, TOPICS, WORKERS, event,
+    measurements,
 };
 use crate::programs::Programs;
 use crate::topic::{self, Record, Topic};
@@ -30,7 +31,11 @@ impl Recording {
     /// Of the programs of a revision; part of the repository.
     #[must_use]
     pub fn of(revision: &str) -> Self {
-        Self(Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings").join(revision))
+        Self(
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("recordings")
+                .join(revision),
+        )
     }
 
     fn path(&self, file: &str) -> PathBuf {
@@ -120,7 +125,10 @@ impl Recording {
         self.write("sqlite.sql", &sqlite::dump(&place.file()).await);
         for sink in BOTH {
             let pretty = |value: Value| format!("{value:#}\n");
-            self.write(&format!("{}-audit.json", name(sink)), &pretty(place.audit(sink).1));
+            self.write(
+                &format!("{}-audit.json", name(sink)),
+                &pretty(place.audit(sink).1),
+            );
             let letters = place.dead_letters(sink).into();
             self.write(&format!("{}-dead-letters.json", name(sink)), &pretty(letters));
         }

@@ -60,10 +60,13 @@ async fn workers(place: &mut Place, sink: Sink, old: &Programs, new: &Programs) 
     place.prepare(sink);
     let mut stopped = place.worker(sink, "old-a");
     let mut killed = place.worker(sink, "old-b");
-    let enough = |audit: &Value| audit["stored"].as_u64() > Some(2_000) && audit["deadLetters"].as_u64() > Some(0);
+    let enough =
+        |audit: &Value| audit["stored"].as_u64() > Some(2_000) && audit["deadLetters"].as_u64() > Some(0);
     place.until(sink, enough).await;
 
-    say(&format!("{sink:?}: the new workers come beside them, and take over"));
+    say(&format!(
+        "{sink:?}: the new workers come beside them, and take over"
+    ));
     place.replace(new);
     place.prepare(sink);
     let mut first = place.worker(sink, "new-a");
@@ -99,14 +102,22 @@ async fn compare(place: &Place) {
         let (clean, audit) = place.audit(sink);
         assert!(clean, "{sink:?}: {audit:#}");
         // The broken record, and the same sent again.
-        assert_eq!((&audit["unread"], &audit["deadLetters"]), (&0.into(), &2.into()), "{audit:#}");
+        assert_eq!(
+            (&audit["unread"], &audit["deadLetters"]),
+            (&0.into(), &2.into()),
+            "{audit:#}"
+        );
         assert_eq!(place.dead_letters(sink).len(), 2);
         let genres = stored::genres(place, sink).await;
         let rows = stored::tables(place, sink).await;
         stored::assert_same(&rows, &expected::tables(&events, &genres), &format!("{sink:?}"));
         let first = stored::measurements(place, sink, "id < 100").await;
         assert_eq!(first.len(), 12);
-        assert_eq!(first, stored::measurements(place, sink, "id >= 100").await, "{sink:?}");
+        assert_eq!(
+            first,
+            stored::measurements(place, sink, "id >= 100").await,
+            "{sink:?}"
+        );
         say(&format!("{sink:?}: {} events are stored once", audit["stored"]));
     }
 }
@@ -123,7 +134,8 @@ fn embedded(place: &mut Place, old: &Programs, new: &Programs) {
         format!("audit: produced {count}, stored {count}, dead letters 0, unread 0, missing 0, doubled 0")
     };
     assert_eq!(up(place, "3000"), clean("3000"));
-    let report = |place: &Place| place.run(Sink::Sqlite, "report", &["--sink", "embedded", "genres", "--csv"]);
+    let report =
+        |place: &Place| place.run(Sink::Sqlite, "report", &["--sink", "embedded", "genres", "--csv"]);
     let before = report(place);
     place.replace(new);
     assert_eq!(report(place), before);

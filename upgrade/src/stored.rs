@@ -22,7 +22,19 @@ pub const TABLES: [(&str, &[&str]); 6] = [
 ];
 
 const MEASUREMENT: [&str; 13] = [
-    "flag", "large", "single", "precise", "label", "seen", "seen_ms", "seen_s", "tags", "attributes", "place", "day", "exact",
+    "flag",
+    "large",
+    "single",
+    "precise",
+    "label",
+    "seen",
+    "seen_ms",
+    "seen_s",
+    "tags",
+    "attributes",
+    "place",
+    "day",
+    "exact",
 ];
 
 /// The answer to a question, every cell as text.
@@ -31,14 +43,23 @@ pub async fn ask(place: &Place, sink: Sink, sql: &str) -> Rows {
     let rows: Vec<String> = match sink {
         Sink::Postgres => {
             let mut connection = PgConnection::connect(&place.url).await.unwrap();
-            sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap()
+            sqlx::query_scalar(AssertSqlSafe(sql))
+                .fetch_all(&mut connection)
+                .await
+                .unwrap()
         }
         Sink::Sqlite => {
             let mut connection = sqlite::connect(&place.file(), false).await;
-            sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap()
+            sqlx::query_scalar(AssertSqlSafe(sql))
+                .fetch_all(&mut connection)
+                .await
+                .unwrap()
         }
     };
-    let mut rows: Rows = rows.iter().map(|row| serde_json::from_str(row).unwrap()).collect();
+    let mut rows: Rows = rows
+        .iter()
+        .map(|row| serde_json::from_str(row).unwrap())
+        .collect();
     rows.sort_unstable();
     rows
 }
@@ -78,11 +99,20 @@ pub async fn genres(place: &Place, sink: Sink) -> BTreeMap<String, String> {
 /// Measurements whose id fulfils a condition, without their ids.
 pub async fn measurements(place: &Place, sink: Sink, condition: &str) -> Rows {
     let condition = format!("WHERE {condition}");
-    ask(place, sink, &question(sink, "measurements", &MEASUREMENT, &condition)).await
+    ask(
+        place,
+        sink,
+        &question(sink, "measurements", &MEASUREMENT, &condition),
+    )
+    .await
 }
 
 /// Two sets of tables are the same; else the first difference is named.
-pub fn assert_same(stored: &BTreeMap<&'static str, Rows>, expected: &BTreeMap<&'static str, Rows>, context: &str) {
+pub fn assert_same(
+    stored: &BTreeMap<&'static str, Rows>,
+    expected: &BTreeMap<&'static str, Rows>,
+    context: &str,
+) {
     assert_eq!(
         stored.keys().collect::<Vec<_>>(),
         expected.keys().collect::<Vec<_>>(),

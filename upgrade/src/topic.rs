@@ -185,19 +185,30 @@ impl Topic {
     /// The records of one partition.
     #[must_use]
     pub fn partition(&self, partition: i32) -> &[Record] {
-        let from = self.records.partition_point(|record| record.partition < partition);
-        let to = self.records.partition_point(|record| record.partition <= partition);
+        let from = self
+            .records
+            .partition_point(|record| record.partition < partition);
+        let to = self
+            .records
+            .partition_point(|record| record.partition <= partition);
         &self.records[from..to]
     }
 
     /// Makes the topic anew, with every record at its offset.
     pub async fn restore(&self, bootstrap: &str) {
         create(bootstrap, &self.name, self.ends.len()).await;
-        let steps: Vec<Vec<Step<'_>>> = (0..).zip(&self.ends).map(|(number, end)| steps(self.partition(number), *end)).collect();
+        let steps: Vec<Vec<Step<'_>>> = (0..)
+            .zip(&self.ends)
+            .map(|(number, end)| steps(self.partition(number), *end))
+            .collect();
         let rounds = steps.iter().map(Vec::len).max().unwrap_or(0);
         let producer = transactional(bootstrap, &format!("restore-{}", self.name));
         for round in 0..rounds {
-            let now = || (0..).zip(&steps).filter_map(|(number, steps)| Some((number, steps.get(round)?)));
+            let now = || {
+                (0..)
+                    .zip(&steps)
+                    .filter_map(|(number, steps)| Some((number, steps.get(round)?)))
+            };
             let committed = now().filter_map(|(_, step)| match step {
                 Step::Committed(records) => Some(*records),
                 _ => None,
@@ -216,7 +227,12 @@ impl Topic {
                 }
             }
         }
-        assert_eq!(*self, Self::read(bootstrap, &self.name), "{} is not as it was", self.name);
+        assert_eq!(
+            *self,
+            Self::read(bootstrap, &self.name),
+            "{} is not as it was",
+            self.name
+        );
     }
 
     /// Takes offsets by an aborted transaction: by all of its records and its marker, or by its marker alone, where the broker
@@ -259,7 +275,8 @@ impl Topic {
     /// Reads what [`save`](Self::save) wrote.
     #[must_use]
     pub fn load(path: &Path) -> Self {
-        let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let text =
+            std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let mut lines = text.lines();
         let Head { topic, ends } = serde_json::from_str(lines.next().unwrap()).unwrap();
         Self {

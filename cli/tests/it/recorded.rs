@@ -50,7 +50,16 @@ fn same_letters(now: &[Value], before: &[Value]) {
     let what = |letters: &[Value]| {
         let what = |letter: &Value| {
             let members = [
-                "topic", "partition", "offset", "timestamp", "stage", "error", "storedAt", "replayedAt", "keyHex", "valueHex",
+                "topic",
+                "partition",
+                "offset",
+                "timestamp",
+                "stage",
+                "error",
+                "storedAt",
+                "replayedAt",
+                "keyHex",
+                "valueHex",
             ];
             members.map(|member| letter[member].to_string())
         };
@@ -65,7 +74,10 @@ fn same_letters(now: &[Value], before: &[Value]) {
 fn replays(place: &Place, sink: Sink) {
     let unsent = || {
         let letters = place.dead_letters(sink);
-        letters.into_iter().filter(|letter| letter["replayedAt"].is_null()).collect::<Vec<_>>()
+        letters
+            .into_iter()
+            .filter(|letter| letter["replayedAt"].is_null())
+            .collect::<Vec<_>>()
     };
     let letters = unsent();
     assert_eq!(letters.len(), 2, "{letters:?}");
@@ -80,7 +92,10 @@ fn replays(place: &Place, sink: Sink) {
 
 /// The generator produces on, the workers store what is there, and nothing was stored twice or not at all.
 async fn goes_on(place: &Place, sink: Sink, before: &Value) {
-    assert!(before["unread"].as_u64() > Some(0) && before["missing"] == 1, "{before}");
+    assert!(
+        before["unread"].as_u64() > Some(0) && before["missing"] == 1,
+        "{before}"
+    );
     let count = PRODUCED[2].to_string();
     let up = [
         "--kafka", "manifest", "--sink", "manifest", "--count", &count, "--rate", "20000",
@@ -95,7 +110,11 @@ async fn goes_on(place: &Place, sink: Sink, before: &Value) {
 
     let events = Topic::read(&place.bootstrap, EVENTS);
     let expected = expected::tables(&events, &stored::genres(place, sink).await);
-    stored::assert_same(&stored::tables(place, sink).await, &expected, &format!("{sink:?}"));
+    stored::assert_same(
+        &stored::tables(place, sink).await,
+        &expected,
+        &format!("{sink:?}"),
+    );
     let measured = Topic::read(&place.bootstrap, MEASUREMENTS).records.len();
     let all = audit["stored"].as_u64().unwrap() + audit["deadLetters"].as_u64().unwrap();
     assert_eq!(all, (events.records.len() + measured) as u64);
@@ -103,7 +122,11 @@ async fn goes_on(place: &Place, sink: Sink, before: &Value) {
     // The recorded programs stored the same measurements before.
     let theirs = stored::measurements(place, sink, "id < 100").await;
     assert_eq!(theirs.len(), 12);
-    assert_eq!(stored::measurements(place, sink, "id >= 100").await, theirs, "{sink:?}");
+    assert_eq!(
+        stored::measurements(place, sink, "id >= 100").await,
+        theirs,
+        "{sink:?}"
+    );
 }
 
 /// Models and reports find the tables as they need them.
@@ -151,7 +174,10 @@ fn produced_what_came_next(place: &Place, recording: &Recording) {
     for partition in 0..3 {
         for (place, numbers) in topic::numbers(all.partition(partition)) {
             let sorted: BTreeMap<u64, ()> = numbers.iter().map(|number| (*number, ())).collect();
-            assert!(sorted.into_keys().eq(0..numbers.len() as u64), "{place:?} in partition {partition}");
+            assert!(
+                sorted.into_keys().eq(0..numbers.len() as u64),
+                "{place:?} in partition {partition}"
+            );
         }
     }
 }

@@ -52,7 +52,11 @@ async fn situation(name: &str) -> World {
     world.start();
     world.apply(&edited);
     match name {
-        "starting" => world.until("preparing", |world| world.names("jobs").len() == 1).await,
+        "starting" => {
+            world
+                .until("preparing", |world| world.names("jobs").len() == 1)
+                .await
+        }
         "failing" => {
             let failed = |world: &World| world.condition("music", "Prepared") == "False PrepareFailed";
             world.until("failed", failed).await;
@@ -69,7 +73,9 @@ async fn situation(name: &str) -> World {
             let ran = json!({"status": {
                 "lastScheduleTime": "2026-01-01T00:10:00Z", "lastSuccessfulTime": "2026-01-01T00:05:09Z",
             }});
-            store.merge_patch(key("cronjobs", "music-model-top-tracks"), &ran, true).unwrap();
+            store
+                .merge_patch(key("cronjobs", "music-model-top-tracks"), &ran, true)
+                .unwrap();
         }),
         _ => {}
     }
@@ -86,7 +92,14 @@ async fn situation(name: &str) -> World {
 }
 
 const SITUATIONS: [&str; 8] = [
-    "starting", "ready", "failing", "paused", "refused", "without a secret", "models", "scaled",
+    "starting",
+    "ready",
+    "failing",
+    "paused",
+    "refused",
+    "without a secret",
+    "models",
+    "scaled",
 ];
 
 /// What is in a cluster, in all situations: a line an object, or what a manager has applied of it, with the situations that
@@ -104,7 +117,10 @@ async fn record() {
         let began = tokio::time::Instant::now();
         let world = situation(name).await;
         let topics = world.kafka.0.lock().unwrap().topics.clone();
-        heads.insert(name.to_owned(), json!({"seconds": began.elapsed().as_secs(), "topics": topics}));
+        heads.insert(
+            name.to_owned(),
+            json!({"seconds": began.elapsed().as_secs(), "topics": topics}),
+        );
         for entry in world.api.lock().store.snapshot() {
             entries.entry(entry.to_string()).or_default().push(name);
         }
@@ -120,7 +136,9 @@ async fn record() {
 fn restored(revision: &str, name: &str) -> World {
     let path = recording(revision);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mut lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut lines = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
     let head = lines.next().unwrap()[name].take();
     let here = |line: &Value| line["in"].as_array().unwrap().iter().any(|other| other == name);
     let entries = lines.filter(here).map(|mut line| line["entry"].take());
@@ -135,7 +153,7 @@ fn restored(revision: &str, name: &str) -> World {
         kafka.topics = serde_json::from_value(head["topics"].clone()).unwrap();
         if name == "scaled" {
             REPORT.clone_into(&mut kafka.report);
-            }
+        }
     }
     let (first, now): (Timestamp, _) = (BEGAN.parse().unwrap(), tokio::time::Instant::now());
     let before = Duration::from_secs(head["seconds"].as_u64().unwrap() + 60);
@@ -152,7 +170,10 @@ fn conditions(world: &World) -> BTreeMap<String, [String; 3]> {
     let text = |condition: &Value, member: &str| condition[member].as_str().unwrap().to_owned();
     let of = |condition: &Value| {
         let members = ["status", "reason", "lastTransitionTime"];
-        (text(condition, "type"), members.map(|member| text(condition, member)))
+        (
+            text(condition, "type"),
+            members.map(|member| text(condition, member)),
+        )
     };
     conditions.iter().map(of).collect()
 }
@@ -176,7 +197,10 @@ const OF_KAFKA: [&str; 5] = ["TopicsReady", "Processing", "Generating", "Audited
 /// workers stays; what is told holds since when it held.
 #[tokio::test(start_paused = true)]
 async fn another_operator_finds_everything_as_it_is() {
-    for (revision, name) in RECORDINGS.iter().flat_map(|revision| SITUATIONS.map(|name| (revision, name))) {
+    for (revision, name) in RECORDINGS
+        .iter()
+        .flat_map(|revision| SITUATIONS.map(|name| (revision, name)))
+    {
         let context = format!("{revision}: {name}");
         let mut world = restored(revision, name);
         let (mut told, status) = (conditions(&world), world.status("music"));
@@ -185,7 +209,10 @@ async fn another_operator_finds_everything_as_it_is() {
         world.stop().await;
         let mut now = conditions(&world);
         for conditions in [&mut told, &mut now] {
-            for (_, [_, _, since]) in conditions.iter_mut().filter(|(kind, _)| OF_KAFKA.contains(&kind.as_str())) {
+            for (_, [_, _, since]) in conditions
+                .iter_mut()
+                .filter(|(kind, _)| OF_KAFKA.contains(&kind.as_str()))
+            {
                 since.clear();
             }
         }
@@ -197,7 +224,15 @@ async fn another_operator_finds_everything_as_it_is() {
         }
         let after = world.status("music");
         for member in [
-            "phase", "workers", "desiredWorkers", "selector", "topics", "audit", "rows", "deadLetters", "models",
+            "phase",
+            "workers",
+            "desiredWorkers",
+            "selector",
+            "topics",
+            "audit",
+            "rows",
+            "deadLetters",
+            "models",
         ] {
             assert_eq!(after[member], status[member], "{context}: {member}");
         }
