@@ -55,7 +55,7 @@ async fn situation(name: &str) -> World {
         "starting" => {
             world
                 .until("preparing", |world| world.names("jobs").len() == 1)
-                .await
+                .await;
         }
         "failing" => {
             let failed = |world: &World| world.condition("music", "Prepared") == "False PrepareFailed";
@@ -220,7 +220,10 @@ async fn another_operator_finds_everything_as_it_is() {
         if name != "failing" {
             assert_eq!(versions(&world), versions_before, "{context}");
             let (made, deleted) = world.counts();
-            assert!(made.is_empty() && deleted.is_empty(), "{context}: {made:?}, {deleted:?}");
+            assert!(
+                made.is_empty() && deleted.is_empty(),
+                "{context}: {made:?}, {deleted:?}"
+            );
         }
         let after = world.status("music");
         for member in [
