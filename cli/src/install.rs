@@ -8,7 +8,7 @@ use operator::installation::install::{self, AppliedObject, ApplyEffect};
 use operator::installation::manifests::{self, Installation, USUAL_NAMESPACE};
 use runtime::exit::Exit;
 
-use crate::error::{CliError, one_line, print};
+use crate::error::{CliError, print};
 
 /// Longest time for images to be fetched and the operator to start.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -83,7 +83,7 @@ impl InstallArgs {
             context,
             wait,
         } = self;
-        let failed = |error: &dyn std::error::Error| CliError::Failed(one_line(error));
+        let failed = |error: &dyn std::error::Error| CliError::Failed(runtime::report::line(error));
         let installation = Installation { namespace, image };
         if !apply {
             return print(&manifests::yaml(&installation).map_err(|error| failed(&error))?);

@@ -5,8 +5,6 @@ use std::time::Duration;
 use api::{Kafka, Pipeline, SecretUse};
 use clap::Args;
 use kafka::client::client_config;
-use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use runtime::exit::Exit;
 use runtime::secrets::Secrets;
 use sinks::Check;
@@ -76,7 +74,7 @@ fn secret_checks(pipeline: &Pipeline, secrets: &Secrets) -> Vec<Check> {
         let read: Result<Vec<_>, _> = keys.iter().map(|key| secrets.read(&secret, key)).collect();
         let outcome = match read {
             Ok(_) => Ok(format!("secret {} has {}", secret.name, keys.join(" and "))),
-            Err(error) => Err(one_line(&error)),
+            Err(error) => Err(runtime::report::line(&error)),
         };
         Check {
             subject: path.to_owned(),
@@ -102,7 +100,7 @@ async fn kafka_checks(pipeline: &Pipeline, secrets: &Secrets) -> Vec<Check> {
     let config = match client_config(&pipeline.kafka, secrets, "streampipeline-preflight") {
         Ok(config) => config,
         Err(error) => {
-            checks.push(failed(one_line(&error)));
+            checks.push(failed(runtime::report::line(&error)));
             return checks;
         }
     };
@@ -110,7 +108,7 @@ async fn kafka_checks(pipeline: &Pipeline, secrets: &Secrets) -> Vec<Check> {
     let counts = match kafka::admin::partition_counts(&config, &names, KAFKA).await {
         Ok(counts) => counts,
         Err(error) => {
-            checks.push(failed(one_line(&error)));
+            checks.push(failed(runtime::report::line(&error)));
             return checks;
         }
     };
@@ -118,7 +116,8 @@ async fn kafka_checks(pipeline: &Pipeline, secrets: &Secrets) -> Vec<Check> {
         subject: what(),
         outcome: Ok("granted".to_owned()),
     });
-    for (id, address) in brokers(config)
+    // None if they cannot be had, which access has shown before.
+    for (id, address) in kafka::admin::brokers(config, KAFKA)
         .await
         .into_iter()
         .filter(|(_, address)| !bootstrap_servers.contains(address))
@@ -157,25 +156,4 @@ async fn tcp(what: String, address: &str) -> Check {
         subject: what,
         outcome,
     }
-}
-
-/// Id and address of each broker of the cluster; none if they cannot be had, which access has shown before.
-async fn brokers(config: ClientConfig) -> Vec<(i32, String)> {
-    let ask = move || {
-        let consumer: BaseConsumer = config.create().ok()?;
-        let metadata = consumer.fetch_metadata(None, KAFKA).ok()?;
-        let address = |broker: &rdkafka::metadata::MetadataBroker| {
-            (broker.id(), format!("{}:{}", broker.host(), broker.port()))
-        };
-        Some(metadata.brokers().iter().map(address).collect())
-    };
-    tokio::task::spawn_blocking(ask)
-        .await
-        .ok()
-        .flatten()
-        .unwrap_or_default()
-}
-
-fn one_line(error: &dyn std::error::Error) -> String {
-    runtime::report::lines(error).replace("\n  ", " ")
 }

@@ -226,7 +226,7 @@ fn retry(guard: &Guarded, error: &ReconcileError, context: &Context) -> Action {
         namespace = key.0,
         pipeline = key.1,
         category = error.category(),
-        error = runtime::report::lines(error).replace('\n', " "),
+        error = runtime::report::line(error),
         again_in = ?delay,
         "a reconcile failed"
     );
@@ -238,10 +238,7 @@ fn report(error: Option<&kube::runtime::controller::Error<ReconcileError, WatchB
     use kube::runtime::controller::Error;
     match error {
         Some(Error::QueueError(error)) => {
-            tracing::warn!(
-                error = runtime::report::lines(error).replace('\n', " "),
-                "watching"
-            );
+            tracing::warn!(error = runtime::report::line(error), "watching");
         }
         Some(Error::RunnerError(error)) => tracing::error!(%error, "the controller"),
         // Gone meanwhile, which is no error.

@@ -70,10 +70,7 @@ pub async fn lead(
         match builder.build().await {
             Ok(manager) => break manager,
             Err(error) => {
-                tracing::warn!(
-                    error = runtime::report::lines(&error).replace('\n', " "),
-                    "no lease yet"
-                );
+                tracing::warn!(error = runtime::report::line(&error), "no lease yet");
                 let waited = tokio::time::sleep(RETRY);
                 if shutdown.run_until_cancelled(waited).await.is_none() {
                     return Ok(None);

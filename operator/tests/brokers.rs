@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::kafka::admin::partition_counts;
-use ::kafka::commit_metadata::Telemetry;
+use ::kafka::formats::commit_metadata::Telemetry;
 use operator::kafka::{Brokers, DesiredTopics, KafkaClient as _, KafkaErrorKind};
 use operator::secrets::{SecretContent, SecretContents};
 use operator::validate;

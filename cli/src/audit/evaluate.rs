@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::Partition;
-use kafka::checkpoint::Checkpoint;
+use kafka::formats::checkpoint::Checkpoint;
 use worker::audit::{Ranges, RunId};
 use worker::state::{Gap, PartitionState};
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::{Partition, Pipeline, StartFrom};
-use kafka::checkpoint::Checkpoint;
+use kafka::formats::checkpoint::Checkpoint;
 use kafka::lag::{LagError, LagReader, PartitionLag};
-use rdkafka::ClientConfig;
+use kafka::librdkafka::ClientConfig;
 use sinks::Sink;
 use worker::state::PartitionState;
 
@@ -80,7 +80,7 @@ async fn gather(pipeline: &Pipeline, sink: &Sink, access: &KafkaAccess) -> Resul
         Ok(in_kafka) => (in_kafka, None),
         Err(error) => (
             InKafka::default(),
-            Some(runtime::report::lines(&error).replace("\n  ", " ")),
+            Some(runtime::report::line(&error)),
         ),
     };
     let mut partitions: Vec<ObservedPartition> = stored

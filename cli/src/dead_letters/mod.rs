@@ -172,7 +172,7 @@ async fn list_all(sink: &Sink, json: bool, style: Style) -> Result<Exit, CliErro
 
 /// Sends all that were stored before now and not sent again yet, each partition's in the order of its offsets. What
 /// fails again meanwhile is a letter of its own, with a later offset: it must not be met in the same round.
-async fn replay_all(sink: &Sink, config: rdkafka::ClientConfig) -> Result<u64, CliError> {
+async fn replay_all(sink: &Sink, config: kafka::librdkafka::ClientConfig) -> Result<u64, CliError> {
     let Some(newest) = sink.newest_dead_letters(1).await?.pop() else {
         return Ok(0);
     };

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use kafka::context::{ErrorReporter, KafkaHealth, ReportingContext};
-use rdkafka::ClientConfig;
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use kafka::health::KafkaHealth;
+use kafka::librdkafka::{ClientConfig, RecordSender, SingleRecord};
 use sinks::{Sink, StoredDeadLetter};
 
 use crate::error::CliError;
@@ -20,27 +18,16 @@ const DELIVERY: Duration = Duration::from_secs(30);
 /// Sends letters, page after page.
 pub(super) struct Replay<'a> {
     sink: &'a Sink,
-    producer: FutureProducer<ReportingContext>,
-    reporter: ErrorReporter,
+    sender: RecordSender,
     sent: u64,
 }
 
 impl<'a> Replay<'a> {
-    pub(super) fn new(sink: &'a Sink, mut config: ClientConfig) -> Result<Self, CliError> {
-        config
-            .set("acks", "all")
-            .set("enable.idempotence", "true")
-            .set("message.timeout.ms", DELIVERY.as_millis().to_string());
-        let reporter = ErrorReporter::new("replay", &mut config);
-        let producer = config
-            .create_with_context(ReportingContext {
-                reporter: reporter.clone(),
-            })
-            .map_err(CliError::kafka("cannot make a Kafka producer"))?;
+    pub(super) fn new(sink: &'a Sink, config: ClientConfig) -> Result<Self, CliError> {
+        let sender = RecordSender::new(config, "replay", DELIVERY);
         Ok(Self {
             sink,
-            producer,
-            reporter,
+            sender: sender.map_err(CliError::kafka("cannot make a Kafka producer"))?,
             sent: 0,
         })
     }
@@ -51,12 +38,12 @@ impl<'a> Replay<'a> {
         let mut failure = None;
         let deliveries: Vec<_> = letters
             .iter()
-            .map(|letter| deliver(&self.producer, letter))
+            .map(|letter| deliver(&self.sender, letter))
             .collect();
         for (letter, delivery) in letters.iter().zip(deliveries) {
             match delivery.await {
                 Ok(()) => arrived.push(letter.id.clone()),
-                Err(error) => drop(failure.get_or_insert(explained(error, &self.reporter))),
+                Err(error) => drop(failure.get_or_insert(explained(error, &self.sender))),
             }
         }
         if !arrived.is_empty() {
@@ -75,7 +62,7 @@ impl<'a> Replay<'a> {
     /// Gives the number of letters that were sent.
     pub(super) fn end(self) -> Result<u64, CliError> {
         // Everything was acknowledged; this only ends the producer in order.
-        self.producer
+        self.sender
             .flush(DELIVERY)
             .map_err(CliError::kafka("cannot end the Kafka producer in order"))?;
         Ok(self.sent)
@@ -83,38 +70,27 @@ impl<'a> Replay<'a> {
 }
 
 /// Hands the record over at once, and gives its delivery to await.
-fn deliver<'a>(
-    producer: &'a FutureProducer<ReportingContext>,
-    letter: &'a StoredDeadLetter,
-) -> impl Future<Output = Result<(), CliError>> + use<'a> {
-    let topic: &str = &letter.id.partition.topic;
+fn deliver(
+    sender: &RecordSender,
+    letter: &StoredDeadLetter,
+) -> impl Future<Output = Result<(), CliError>> + use<> {
     let origin = format!("{}/{}", letter.id.partition, letter.id.offset);
-    let headers = OwnedHeaders::new().insert(Header {
-        key: HEADER,
-        value: Some(&origin),
+    let delivery = sender.send(SingleRecord {
+        // The partition that it came from keeps it behind its key's earlier records.
+        partition: &letter.id.partition,
+        key: letter.key.as_deref(),
+        value: letter.value.as_deref(),
+        timestamp: letter.timestamp,
+        header: (HEADER, &origin),
     });
-    // The partition that it came from keeps it behind its key's earlier records.
-    let mut record = FutureRecord::<[u8], [u8]>::to(topic)
-        .partition(letter.id.partition.number)
-        .headers(headers);
-    record.key = letter.key.as_deref();
-    record.payload = letter.value.as_deref();
-    record.timestamp = letter.timestamp;
-    let failed = move || CliError::kafka(format!("record {} was not sent again", letter.id));
-    let queued = producer.send_result(record).map_err(|(error, _)| error);
-    async move {
-        match queued.map_err(failed())?.await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err((error, _))) => Err(failed()(error)),
-            Err(_) => Err(CliError::Failed("the Kafka producer ended".to_owned())),
-        }
-    }
+    let failed = CliError::kafka(format!("record {} was not sent again", letter.id));
+    async move { delivery.await.map_err(failed) }
 }
 
 /// What is wrong with the connection says more than that a record timed out.
-fn explained(error: CliError, reporter: &ErrorReporter) -> CliError {
-    match reporter.health() {
-        KafkaHealth::Failing(problem) => CliError::Failed(problem.to_string()),
+fn explained(error: CliError, sender: &RecordSender) -> CliError {
+    match sender.health() {
+        KafkaHealth::Failing(issue) => CliError::Failed(issue.to_string()),
         _ => error,
     }
 }

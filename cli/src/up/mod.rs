@@ -4,7 +4,6 @@
 //! topics ─► prepare ─► workers ─► generator ─► (watch) ─► generator stops ─► workers drain ─► audit ─► reports
 //! ```
 
-mod broker;
 mod ends;
 mod hold;
 mod models;

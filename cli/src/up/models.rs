@@ -41,7 +41,7 @@ pub(super) fn run_as_scheduled(models: Arc<Models>) -> DropGuard {
             }
             for model in due(models.all(), minute) {
                 if let Err(error) = models.run(model).await {
-                    let error = runtime::report::lines(&error);
+                    let error = runtime::report::line(&error);
                     tracing::warn!(model = %model.name, error, "a model's run failed; its table has the rows of the run before");
                 }
             }

@@ -11,7 +11,7 @@ use kafka::admin::{TopicOutcome, TopicPlan, ensure_topics};
 use kafka::broker::Access;
 use kafka::client::client_config;
 use kafka::lag::{Isolation, LagReader};
-use rdkafka::ClientConfig;
+use kafka::librdkafka::{ClientConfig, EmbeddedBroker};
 use runtime::exit::Exit;
 use runtime::secrets::Secrets;
 use sinks::Sink;
@@ -21,7 +21,6 @@ use worker::model::Models;
 use worker::prepare::prepare;
 
 use super::UpArgs;
-use super::broker::Broker;
 use super::place::{self, Place};
 use super::view::View;
 use crate::audit::{AuditResult, Clients, KafkaAccess, examine, irregularities, summary};
@@ -54,7 +53,7 @@ pub(super) struct Stage {
     pub(super) stored_before: u64,
     /// Sink and broker are empty, and the sink is not prepared yet.
     pub(super) is_new: bool,
-    pub(super) broker: Option<Broker>,
+    pub(super) broker: Option<EmbeddedBroker>,
     _place: Option<Place>,
 }
 
@@ -70,7 +69,9 @@ impl Stage {
         let place = claim(up, &pipeline, view).await?;
 
         let broker = if embedded {
-            Some(Broker::start(&pipeline)?)
+            let topics = pipeline.topics.iter();
+            let topics = topics.map(|topic| (topic.name.to_string(), topic.partitions));
+            Some(EmbeddedBroker::start(topics.collect())?)
         } else {
             None
         };

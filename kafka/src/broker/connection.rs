@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use kafka_protocol::protocol::{Message, StrBytes};
-use rdkafka::error::RDKafkaErrorCode;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::access::{Access, Address};
+use super::connection_error::{ConnectionError, handshake_error, is_about_tls};
 use super::sasl;
-use super::wire::{self, Api, WireError};
+use super::wire::{self, Api};
+use crate::error_code::ErrorCode;
 
 /// Longest that a connection may take to stand, passwords included.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -56,73 +57,6 @@ pub(crate) struct Connection {
     trusted: bool,
 }
 
-/// Why there is no connection, or none any more.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ConnectionError {
-    #[error("the name cannot be resolved")]
-    Resolve(#[source] io::Error),
-    #[error("no connection")]
-    Connect(#[source] io::Error),
-    #[error("{doing} timed out after {after:?}")]
-    TimedOut { doing: &'static str, after: Duration },
-    #[error("TLS handshake failed")]
-    Tls(#[source] io::Error),
-    #[error("TLS handshake failed: connecting to a PLAINTEXT broker listener?")]
-    NoTls(#[source] io::Error),
-    #[error("the connection was lost during {doing}")]
-    Lost {
-        doing: &'static str,
-        #[source]
-        source: io::Error,
-    },
-    #[error("the broker closed the connection during {doing}: it might require SASL authentication")]
-    Unauthenticated { doing: &'static str },
-    #[error("this is no answer of Kafka: connecting to a SSL listener?")]
-    TlsListener,
-    #[error("the answer to {doing} has {bytes} bytes, more than any of Kafka")]
-    TooLong { doing: &'static str, bytes: u32 },
-    #[error(transparent)]
-    Wire(#[from] WireError),
-    #[error("the broker offers {api} in versions {min} to {max} only")]
-    Version { api: &'static str, min: i16, max: i16 },
-    #[error("the broker does not take {mechanism}, but {offered}")]
-    Mechanism {
-        mechanism: &'static str,
-        offered: String,
-    },
-    #[error("{0}")]
-    Authentication(String),
-    #[error("the broker answers {api} with error {code}")]
-    Refused { api: &'static str, code: i16 },
-}
-
-impl ConnectionError {
-    /// The error of librdkafka that means the same, for those who know those.
-    pub(crate) fn code(&self) -> RDKafkaErrorCode {
-        use RDKafkaErrorCode as Code;
-        match self {
-            Self::Resolve(_) => Code::Resolve,
-            Self::Tls(_) => Code::SSL,
-            Self::Mechanism { .. } => Code::UnsupportedSASLMechanism,
-            Self::Authentication(_) => Code::Authentication,
-            Self::Refused { code: 34, .. } => Code::IllegalSASLState,
-            _ => Code::BrokerTransportFailure,
-        }
-    }
-
-    /// It and what it came from, in one line.
-    pub(crate) fn line(&self) -> String {
-        let mut line = self.to_string();
-        let mut error: &dyn std::error::Error = self;
-        while let Some(source) = error.source() {
-            line.push_str(": ");
-            line.push_str(&source.to_string());
-            error = source;
-        }
-        line
-    }
-}
-
 impl Connection {
     /// Connects, and gets in.
     pub(crate) async fn open(access: &Access, address: &Address) -> Result<Self, ConnectionError> {
@@ -161,14 +95,14 @@ impl Connection {
             expires: None,
             used: Instant::now(),
             trusted: false,
-            _standing: Arc::clone(&access.standing),
+            _standing: Arc::clone(&access.connections),
         };
         // Version 0 is what every broker understands, and says all that is needed.
         connection.versions = connection.exchange(&ApiVersionsRequest::default(), 0).await?;
-        if connection.versions.error_code != 0 {
+        if let Some(code) = ErrorCode::from_number(connection.versions.error_code) {
             return Err(ConnectionError::Refused {
                 api: ApiVersionsRequest::NAME,
-                code: connection.versions.error_code,
+                code,
             });
         }
         if let Some(credentials) = &access.sasl {
@@ -178,17 +112,9 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Asks, and waits for the answer no longer than `patience`. After an error the connection is of no use.
+    /// Asks in a version that is no newer than `newest`, and waits for the answer no longer than `patience`. After an error
+    /// the connection is of no use.
     pub(crate) async fn ask<A: Api>(
-        &mut self,
-        request: &A,
-        patience: Duration,
-    ) -> Result<A::Answer, ConnectionError> {
-        self.ask_at_most(request, i16::MAX, patience).await
-    }
-
-    /// As [`ask`](Self::ask), in a version that is no newer than `newest`.
-    pub(crate) async fn ask_at_most<A: Api>(
         &mut self,
         request: &A,
         newest: i16,
@@ -300,25 +226,6 @@ impl Connection {
 /// a broker that is read from all the time is read into one piece.
 fn room(length: usize, arrived: usize, longest: usize) -> usize {
     length.min((2 * arrived).max(longest).max(FIRST_STEP))
-}
-
-fn is_about_tls(error: &io::Error) -> bool {
-    error
-        .get_ref()
-        .is_some_and(<dyn std::error::Error + Send + Sync>::is::<tokio_rustls::rustls::Error>)
-}
-
-/// A listener without TLS answers nonsense, or nothing.
-fn handshake_error(error: io::Error) -> ConnectionError {
-    let nonsense = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref())
-        .is_some_and(|error| matches!(error, tokio_rustls::rustls::Error::InvalidMessage(_)));
-    if nonsense || !is_about_tls(&error) {
-        ConnectionError::NoTls(error)
-    } else {
-        ConnectionError::Tls(error)
-    }
 }
 
 #[cfg(test)]

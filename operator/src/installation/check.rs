@@ -60,7 +60,7 @@ fn not_served(error: &kube::Error) -> String {
         kube::Error::Api(status) => format!("StreamPipelines cannot be listed: {}", status.message),
         error => format!(
             "StreamPipelines cannot be listed: {}",
-            runtime::report::lines(error).replace('\n', " ")
+            runtime::report::line(error)
         ),
     }
 }

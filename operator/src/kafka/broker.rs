@@ -6,14 +6,11 @@ use std::time::Duration;
 use ::kafka::admin::{self, AdminError, TopicOutcome};
 use ::kafka::broker;
 use ::kafka::client::client_config;
+use ::kafka::issue::IssueKind;
 use ::kafka::lag::{Isolation, LagError, LagReader};
-use ::kafka::problem::ProblemKind::NotAuthorised;
+use ::kafka::librdkafka::ClientConfig;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::error::RDKafkaErrorCode;
 use tokio::time::Instant;
 
 use super::client::{KafkaClient, KafkaError, KafkaErrorKind};
@@ -102,7 +99,10 @@ impl KafkaClient for Brokers {
             admin::delete_topics(&config, &names, timeout)
                 .await
                 .map_err(|error| admin_error(&error))?;
-            delete_groups(&config, &desired.groups, timeout).await
+            let groups: Vec<&str> = desired.groups.iter().map(String::as_str).collect();
+            admin::delete_groups(&config, &groups, timeout)
+                .await
+                .map_err(|error| admin_error(&error))
         }
         .boxed()
     }
@@ -143,66 +143,29 @@ fn config(desired: &DesiredTopics) -> Result<ClientConfig, KafkaError> {
 fn refused(error: &dyn std::error::Error) -> KafkaError {
     KafkaError {
         kind: KafkaErrorKind::Refused,
-        message: one_line(error),
+        message: runtime::report::line(error),
     }
-}
-
-async fn delete_groups(
-    config: &ClientConfig,
-    groups: &[String],
-    timeout: Duration,
-) -> Result<(), KafkaError> {
-    let client: AdminClient<DefaultClientContext> = config.create().map_err(|error| refused(&error))?;
-    let names: Vec<&str> = groups.iter().map(String::as_str).collect();
-    let options = AdminOptions::new()
-        .request_timeout(Some(timeout))
-        .operation_timeout(Some(timeout));
-    let results = client
-        .delete_groups(&names, &options)
-        .await
-        .map_err(|error| KafkaError {
-            kind: KafkaErrorKind::Unreachable,
-            message: format!("Kafka did not delete consumer groups: {error}"),
-        })?;
-    for result in results {
-        match result {
-            Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound)) => {}
-            Err((group, code)) => {
-                return Err(KafkaError {
-                    kind: KafkaErrorKind::Refused,
-                    message: format!("cannot delete the consumer group {group}: {code}"),
-                });
-            }
-        }
-    }
-    Ok(())
 }
 
 fn lag_error(error: &LagError) -> KafkaError {
     KafkaError {
         kind: match error {
             LagError::TopicMissing { .. } => KafkaErrorKind::Refused,
-            LagError::Problem(problem) if problem.kind == NotAuthorised => KafkaErrorKind::Refused,
+            LagError::Issue(issue) if issue.kind == IssueKind::NotAuthorised => KafkaErrorKind::Refused,
             _ => KafkaErrorKind::Unreachable,
         },
-        message: one_line(error),
+        message: runtime::report::line(error),
     }
 }
 
 fn admin_error(error: &AdminError) -> KafkaError {
     KafkaError {
         kind: match error {
-            AdminError::Refused { .. } | AdminError::Client(_) => KafkaErrorKind::Refused,
+            AdminError::Refused { .. } | AdminError::GroupRefused { .. } | AdminError::Client(_) => {
+                KafkaErrorKind::Refused
+            }
             _ => KafkaErrorKind::Unreachable,
         },
-        message: one_line(error),
+        message: runtime::report::line(error),
     }
-}
-
-fn one_line(error: &dyn std::error::Error) -> String {
-    runtime::report::lines(error)
-        .lines()
-        .map(str::trim)
-        .collect::<Vec<_>>()
-        .join(" ")
 }

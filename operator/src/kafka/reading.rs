@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::kafka::commit_metadata::{AuditCounts, Telemetry};
+use ::kafka::formats::commit_metadata::{AuditCounts, Telemetry};
 use ::kafka::lag::PartitionLag;
 use scaler::{Committed, Handover, LogRange, PartitionId, PartitionReading};
 use tokio::time::Instant;

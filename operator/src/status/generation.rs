@@ -1,6 +1,6 @@
 //! Whether events are produced, and whether what was produced is stored exactly.
 
-use ::kafka::commit_metadata::AuditCounts;
+use ::kafka::formats::commit_metadata::AuditCounts;
 
 use super::condition::{Condition, ConditionStatus};
 use super::input::StatusInput;

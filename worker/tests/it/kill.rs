@@ -34,7 +34,7 @@ async fn every_event_is_stored_once() {
         }
     };
     let read = eventually(PATIENCE, lags).await.unwrap();
-    let report = kafka::commit_metadata::Telemetry::decode(read[0].metadata.as_deref().unwrap())
+    let report = kafka::formats::commit_metadata::Telemetry::decode(read[0].metadata.as_deref().unwrap())
         .unwrap()
         .unwrap();
     assert_eq!(

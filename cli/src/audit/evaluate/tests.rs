@@ -1,6 +1,6 @@
 //! Evidence and what it says.
 
-use kafka::sequence::RecordSequence;
+use kafka::formats::sequence::RecordSequence;
 use worker::state::GapReason;
 
 use super::*;

@@ -10,15 +10,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::kafka::ErrorCode;
 use ::kafka::admin::{AdminError, TopicPlan, ensure_topics};
 use ::kafka::broker::{Access, AccessError};
-use ::kafka::checkpoint::CheckpointError;
 use ::kafka::client::{ClientError, client_config};
+use ::kafka::formats::checkpoint::CheckpointError;
 use ::kafka::group::GroupError;
+use ::kafka::librdkafka::ClientConfig;
 use ::kafka::produce::ProduceError;
 use api::{Generator, Kafka, Pipeline};
-use rdkafka::ClientConfig;
-use rdkafka::error::RDKafkaErrorCode;
 use runtime::secrets::Secrets;
 
 use crate::music::Music;
@@ -193,13 +193,13 @@ impl KafkaOutputError {
 const OWN_NAME: &str = ": another process runs under the same replica id; give each its own";
 const READ_GROUP: &str = ": this user needs the right to read the group";
 
-/// What would do, as the end of a sentence.
-fn remedy(code: RDKafkaErrorCode) -> &'static str {
+/// The remedy, as the end of a sentence.
+fn remedy(code: Option<ErrorCode>) -> &'static str {
     match code {
-        RDKafkaErrorCode::FencedInstanceId => OWN_NAME,
-        RDKafkaErrorCode::GroupAuthorizationFailed => READ_GROUP,
-        RDKafkaErrorCode::TopicAuthorizationFailed => ": this user needs the right to write the topic",
-        RDKafkaErrorCode::TransactionalIdAuthorizationFailed => {
+        Some(ErrorCode::FencedInstanceId) => OWN_NAME,
+        Some(ErrorCode::GroupAuthorizationFailed) => READ_GROUP,
+        Some(ErrorCode::TopicAuthorizationFailed) => ": this user needs the right to write the topic",
+        Some(ErrorCode::TransactionalIdAuthorizationFailed) => {
             ": this user needs the right to write under that transactional id"
         }
         _ => "",

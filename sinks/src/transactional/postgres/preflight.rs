@@ -31,7 +31,7 @@ pub(crate) async fn preflight(
                 outcome: opened.rights().await,
             },
         ],
-        Err(error) => vec![server(Err(one_line(&error)))],
+        Err(error) => vec![server(Err(runtime::report::line(&error)))],
     }
 }
 
@@ -55,11 +55,7 @@ impl Postgres {
                 "not there; make it with CREATE SCHEMA, or name another in spec.sink.postgres.schema"
                     .to_owned(),
             ),
-            Err(error) => Err(one_line(&error)),
+            Err(error) => Err(runtime::report::line(&error)),
         }
     }
-}
-
-fn one_line(error: &SinkError) -> String {
-    runtime::report::lines(error).replace("\n  ", " ")
 }

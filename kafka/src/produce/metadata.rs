@@ -1,4 +1,4 @@
-//! Asking the cluster: where the topic is, and who coordinates.
+//! Asking the cluster where the topic is.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,8 +6,6 @@ use std::time::{Duration, Instant};
 use runtime::backoff::Backoff;
 
 use super::shared::Shared;
-use super::state::Learned;
-use crate::broker::{Anyone, Api, about_topics};
 
 /// How often the cluster is asked although nothing seems wrong: partitions may have been added.
 const REFRESH: Duration = Duration::from_secs(5);
@@ -23,7 +21,6 @@ const BACKOFF: Backoff = Backoff {
 
 /// Keeps up with where the topic is.
 pub(super) async fn follow(shared: Arc<Shared>) {
-    let mut anyone = Anyone::default();
     let mut changed = shared.changed.subscribe();
     let mut asked: Option<Instant> = None;
     let mut attempts = 0_u32;
@@ -52,29 +49,16 @@ pub(super) async fn follow(shared: Arc<Shared>) {
             0
         };
         asked = Some(now);
-        // A broker that is cut off from the others tells the same for ever.
         if attempts % 4 == 3 {
-            anyone.forget();
+            shared.cluster.skip_broker();
         }
-        let request = about_topics([shared.settings.topic.as_str()]);
-        if let Ok(answer) = ask(&mut anyone, &shared, &request, i16::MAX).await {
-            let learned = shared.change(|state| state.learn(&shared.settings.topic, &answer));
-            match learned {
-                Learned::Fine => shared.works(),
-                Learned::Problem(code, text) => shared.report(code, &text),
-            }
+        let topic = shared.settings.topic.as_str();
+        match shared.cluster.describe([topic]).await {
+            Ok(answer) => match shared.change(|state| state.learn(topic, &answer)) {
+                None => shared.works(),
+                Some(issue) => shared.reporter.issue(issue),
+            },
+            Err(error) => drop(shared.report(&error)),
         }
     }
-}
-
-/// Asks one broker. A failure is reported, and said in one line.
-pub(super) async fn ask<A: Api>(
-    anyone: &mut Anyone,
-    shared: &Shared,
-    request: &A,
-    newest: i16,
-) -> Result<A::Answer, String> {
-    let learned = || shared.look(|state| state.brokers().cloned().collect());
-    let answer = anyone.ask(&shared.access, learned, request, newest).await;
-    answer.map_err(|(address, error)| shared.report_connection(&address, &error))
 }

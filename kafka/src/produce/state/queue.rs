@@ -3,20 +3,20 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use rdkafka::error::RDKafkaErrorCode;
 
 use super::{Phase, State};
-use crate::produce::batch::Filling;
-use crate::produce::error::{self, ProduceError};
-use crate::produce::seal::Stamp;
+use crate::error_code::ErrorCode;
+use crate::produce::builder::BatchBuilder;
+use crate::produce::encoder::BatchIdentity;
+use crate::produce::error::ProduceError;
 
 /// What is under way to one partition.
 #[derive(Debug, Default)]
-pub(super) struct Lane {
+pub(super) struct PartitionQueue {
     /// `None` until the cluster says who it is, again after it was doubted.
     pub(super) leader: Option<i32>,
     next_sequence: i32,
-    pub(super) queue: VecDeque<Waiting>,
+    pub(super) batches: VecDeque<QueuedBatch>,
     /// The last transaction that has records here, and the last that the coordinator knows to have some.
     pub(super) touched: u64,
     pub(super) added: u64,
@@ -24,7 +24,7 @@ pub(super) struct Lane {
 
 /// A batch that has not arrived yet, as far as is known.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct QueuedBatch {
     number: u64,
     pub(super) transaction: u64,
     sequence: i32,
@@ -36,7 +36,7 @@ pub(super) struct Waiting {
 
 #[derive(Debug)]
 enum Body {
-    Open(Filling),
+    Open(BatchBuilder),
     /// Being sealed.
     Taken,
     Sealed(Bytes),
@@ -47,20 +47,20 @@ enum Body {
 pub(in crate::produce) struct Task {
     partition: usize,
     number: u64,
-    pub(in crate::produce) filling: Filling,
-    pub(in crate::produce) stamp: Stamp,
+    pub(in crate::produce) builder: BatchBuilder,
+    pub(in crate::produce) identity: BatchIdentity,
 }
 
 /// A batch to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::produce) struct Asked {
+pub(in crate::produce) struct InFlight {
     pub(in crate::produce) session: u64,
     pub(in crate::produce) partition: usize,
     number: u64,
     pub(in crate::produce) batch: Bytes,
 }
 
-impl Lane {
+impl PartitionQueue {
     /// The same of which nothing is under way.
     pub(super) fn emptied(&self) -> Self {
         Self {
@@ -71,7 +71,7 @@ impl Lane {
 
     /// Whether something is under way of this transaction or an earlier one.
     pub(super) fn holds(&self, transaction: u64) -> bool {
-        self.queue
+        self.batches
             .front()
             .is_some_and(|first| first.transaction <= transaction)
     }
@@ -79,47 +79,47 @@ impl Lane {
 
 impl State {
     /// Queues a batch.
-    pub(in crate::produce) fn push(&mut self, partition: usize, transaction: u64, filling: Filling) {
-        let Some(lane) = self.lanes.get_mut(partition) else {
+    pub(in crate::produce) fn push(&mut self, partition: usize, transaction: u64, builder: BatchBuilder) {
+        let Some(queue) = self.queues.get_mut(partition) else {
             // It was there when the batch was begun, and none is taken away since.
             return self.fail(ProduceError::Refused {
                 request: "Produce",
-                code: RDKafkaErrorCode::UnknownPartition,
+                code: ErrorCode::UnknownTopicOrPartition,
             });
         };
         self.batches += 1;
-        self.held += filling.len();
-        let sequence = lane.next_sequence;
-        lane.next_sequence = following(sequence, filling.count());
-        lane.queue.push_back(Waiting {
+        self.held += builder.len();
+        let sequence = queue.next_sequence;
+        queue.next_sequence = following(sequence, builder.count());
+        queue.batches.push_back(QueuedBatch {
             number: self.batches,
             transaction,
             sequence,
-            count: filling.count(),
-            length: filling.len(),
-            body: Body::Open(filling),
+            count: builder.count(),
+            length: builder.len(),
+            body: Body::Open(builder),
         });
     }
 
     /// Whether nothing, or only what may be under way now, is before the next batch of `partition`.
     pub(in crate::produce) fn is_open(&self, partition: usize) -> bool {
-        self.lanes
+        self.queues
             .get(partition)
-            .is_some_and(|lane| lane.queue.len() <= 1)
+            .is_some_and(|queue| queue.batches.len() <= 1)
     }
 
     /// Records that have not arrived.
     pub(in crate::produce) fn under_way(&self) -> u64 {
-        let waiting = self.lanes.iter().flat_map(|lane| &lane.queue);
+        let waiting = self.queues.iter().flat_map(|queue| &queue.batches);
         waiting
             .map(|waiting| u64::from(waiting.count.unsigned_abs()))
             .sum()
     }
 
-    fn may_send(&self, lane: &Lane, broker: i32, waiting: &Waiting) -> bool {
+    fn may_send(&self, queue: &PartitionQueue, broker: i32, waiting: &QueuedBatch) -> bool {
         let is_current = !self.transactional
-            || (waiting.transaction == self.transaction && lane.added == self.transaction);
-        lane.leader == Some(broker) && is_current && self.failure.is_none()
+            || (waiting.transaction == self.transaction && queue.added == self.transaction);
+        queue.leader == Some(broker) && is_current && self.failure.is_none()
     }
 
     /// The next batch to seal of those that `broker` is to have: such as can be sent at once, or with `ahead` others
@@ -128,27 +128,27 @@ impl State {
         let Phase::Started(identity) = self.phase else {
             return None;
         };
-        let is_open = |waiting: &Waiting| matches!(waiting.body, Body::Open(_));
-        let places = self.lanes.iter().enumerate().filter_map(|(partition, lane)| {
+        let is_open = |waiting: &QueuedBatch| matches!(waiting.body, Body::Open(_));
+        let places = self.queues.iter().enumerate().filter_map(|(partition, queue)| {
             if ahead {
-                let led = lane.leader == Some(broker);
-                let place = lane.queue.iter().position(is_open).filter(|_| led)?;
+                let led = queue.leader == Some(broker);
+                let place = queue.batches.iter().position(is_open).filter(|_| led)?;
                 Some((place, partition))
             } else {
-                let first = lane.queue.front().filter(|first| is_open(first))?;
-                self.may_send(lane, broker, first).then_some((0, partition))
+                let first = queue.batches.front().filter(|first| is_open(first))?;
+                self.may_send(queue, broker, first).then_some((0, partition))
             }
         });
         let (place, partition) = places.min()?;
-        let waiting = self.lanes.get_mut(partition)?.queue.get_mut(place)?;
-        let Body::Open(filling) = std::mem::replace(&mut waiting.body, Body::Taken) else {
+        let waiting = self.queues.get_mut(partition)?.batches.get_mut(place)?;
+        let Body::Open(builder) = std::mem::replace(&mut waiting.body, Body::Taken) else {
             return None;
         };
         Some(Task {
             partition,
             number: waiting.number,
-            filling,
-            stamp: Stamp {
+            builder,
+            identity: BatchIdentity {
                 producer_id: identity.id,
                 epoch: identity.epoch,
                 sequence: waiting.sequence,
@@ -159,95 +159,94 @@ impl State {
 
     /// Puts a sealed batch in its place again, and gives who is to have it now; its memory is used for others.
     pub(in crate::produce) fn put(&mut self, task: Task, batch: Bytes) -> Option<i32> {
-        let lane = self.lanes.get_mut(task.partition);
-        let leader = lane.as_ref().and_then(|lane| lane.leader);
-        let waiting = lane.and_then(|lane| {
-            let mut waiting = lane.queue.iter_mut();
+        let queue = self.queues.get_mut(task.partition);
+        let leader = queue.as_ref().and_then(|queue| queue.leader);
+        let waiting = queue.and_then(|queue| {
+            let mut waiting = queue.batches.iter_mut();
             waiting.find(|waiting| waiting.number == task.number)
         });
         if let Some(waiting) = waiting {
-            self.held = (self.held + batch.len()).saturating_sub(task.filling.len());
+            self.held = (self.held + batch.len()).saturating_sub(task.builder.len());
             waiting.body = Body::Sealed(batch);
         }
-        if self.spare.len() < self.lanes.len() {
-            self.spare.push(task.filling.into_bytes());
+        if self.spare.len() < self.queues.len() {
+            self.spare.push(task.builder.into_bytes());
         }
         leader
     }
 
     /// What to send to `broker`: of each partition that it leads the oldest batch.
-    pub(in crate::produce) fn plan(&self, broker: i32) -> Vec<Asked> {
-        let first = |(partition, lane): (usize, &Lane)| {
-            let first = lane.queue.front()?;
+    pub(in crate::produce) fn plan(&self, broker: i32) -> Vec<InFlight> {
+        let first = |(partition, queue): (usize, &PartitionQueue)| {
+            let first = queue.batches.front()?;
             let Body::Sealed(batch) = &first.body else {
                 return None;
             };
-            self.may_send(lane, broker, first).then(|| Asked {
+            self.may_send(queue, broker, first).then(|| InFlight {
                 session: self.session,
                 partition,
                 number: first.number,
                 batch: batch.clone(),
             })
         };
-        self.lanes.iter().enumerate().filter_map(first).collect()
+        self.queues.iter().enumerate().filter_map(first).collect()
     }
 
     /// Whether there is something to send to `broker`.
     pub(in crate::produce) fn has_plan(&self, broker: i32) -> bool {
-        self.lanes.iter().any(|lane| {
-            let first = lane.queue.front();
+        self.queues.iter().any(|queue| {
+            let first = queue.batches.front();
             first.is_some_and(|first| {
-                matches!(first.body, Body::Sealed(_)) && self.may_send(lane, broker, first)
+                matches!(first.body, Body::Sealed(_)) && self.may_send(queue, broker, first)
             })
         })
     }
 
     /// A batch has arrived.
-    pub(in crate::produce) fn arrived(&mut self, asked: &Asked) {
-        if let Some(lane) = self.lane_of(asked) {
-            lane.queue.pop_front();
+    pub(in crate::produce) fn arrived(&mut self, asked: &InFlight) {
+        if let Some(queue) = self.queue_of(asked) {
+            queue.batches.pop_front();
             self.held = self.held.saturating_sub(asked.batch.len());
         }
     }
 
     /// A batch is to be sent again, once the cluster has said to whom.
-    pub(in crate::produce) fn unsettle(&mut self, asked: &Asked, trouble: String) {
-        if let Some(lane) = self.lane_of(asked) {
-            lane.leader = None;
-            self.trouble = Some(trouble);
+    pub(in crate::produce) fn unsettle(&mut self, asked: &InFlight, error: String) {
+        if let Some(queue) = self.queue_of(asked) {
+            queue.leader = None;
+            self.last_error = Some(error);
         }
     }
 
     /// A batch was refused for good.
-    pub(in crate::produce) fn refuse(&mut self, asked: &Asked, number: i16) {
-        let Some(first) = self.lane_of(asked).and_then(|lane| lane.queue.front()) else {
+    pub(in crate::produce) fn refuse(&mut self, asked: &InFlight, code: ErrorCode) {
+        let Some(first) = self.queue_of(asked).and_then(|queue| queue.batches.front()) else {
             return;
         };
         let (bytes, records) = (first.length, first.count);
-        let error = match error::code(number) {
-            RDKafkaErrorCode::MessageSizeTooLarge => {
-                self.batch_bytes = self.batch_bytes.min(bytes / 2);
-                ProduceError::TooLarge { bytes, records }
-            }
-            code => ProduceError::Refused {
+        let error = if code == ErrorCode::MessageTooLarge {
+            self.batch_bytes = self.batch_bytes.min(bytes / 2);
+            ProduceError::TooLarge { bytes, records }
+        } else {
+            ProduceError::Refused {
                 request: "Produce",
                 code,
-            },
+            }
         };
         self.fail(error);
     }
 
-    /// The lane that still waits for an answer to this.
-    fn lane_of(&mut self, asked: &Asked) -> Option<&mut Lane> {
+    /// The queue that still waits for an answer to this.
+    fn queue_of(&mut self, asked: &InFlight) -> Option<&mut PartitionQueue> {
         if asked.session != self.session {
             return None;
         }
-        let lane = self.lanes.get_mut(asked.partition)?;
-        let is_first = lane
-            .queue
+        let queue = self.queues.get_mut(asked.partition)?;
+        let is_first = queue
+            .batches
             .front()
             .is_some_and(|first| first.number == asked.number);
-        is_first.then_some(lane)
+        is_first.then_some(queue)
     }
 }
 

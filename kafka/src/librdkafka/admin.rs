@@ -1,4 +1,4 @@
-//! Topics: created, given more partitions, deleted.
+//! Topics: created, given more partitions, deleted. Groups: deleted.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
@@ -8,8 +8,10 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicRe
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use crate::inspect::{Inspector, TopicState};
-use crate::problem::Problem;
+pub use super::admin_error::AdminError;
+use super::admin_error::refused;
+use super::inspect::{Inspector, TopicState};
+use super::metadata;
 
 /// How often the cluster is asked whether it is done.
 const POLL: Duration = Duration::from_millis(100);
@@ -17,7 +19,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// A topic as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicPlan {
-    /// Its name.
+    /// As in `spec.topics[].name`.
     pub name: String,
     /// Partitions that it should have at least.
     pub partitions: i32,
@@ -47,51 +49,6 @@ pub enum TopicOutcome {
         /// Partitions that it has.
         partitions: i32,
     },
-}
-
-/// Why topics are not as they should be.
-#[derive(Debug, thiserror::Error)]
-pub enum AdminError {
-    /// The settings make no client.
-    #[error("cannot make a Kafka client")]
-    Client(#[source] KafkaError),
-    /// Kafka cannot be asked.
-    #[error("{0}")]
-    Connection(Problem),
-    /// Kafka was asked and does not do it.
-    #[error("cannot {action} the topic {topic}: {reason}")]
-    Refused {
-        /// `create`, `raise the partitions of`, `delete` or `describe`.
-        action: &'static str,
-        /// The topic.
-        topic: String,
-        /// Why, and what would do.
-        reason: String,
-    },
-    /// Kafka was asked and gave no answer.
-    #[error("Kafka did not {action} topics within {timeout:?}")]
-    NoAnswer {
-        /// What it should have done.
-        action: &'static str,
-        /// How long was waited.
-        timeout: Duration,
-        /// What the client says.
-        #[source]
-        source: KafkaError,
-    },
-    /// Kafka said yes, but it does not show.
-    #[error(
-        "the topic {topic} is not yet as it should be after {timeout:?}; look at the log of Kafka's controller"
-    )]
-    NotVisible {
-        /// The topic.
-        topic: String,
-        /// How long was waited.
-        timeout: Duration,
-    },
-    /// The task that waited for Kafka ended early.
-    #[error("stopped while waiting for Kafka")]
-    Stopped,
 }
 
 impl From<&api::Topic> for TopicPlan {
@@ -191,6 +148,37 @@ pub async fn partition_counts(
     let inspector = Inspector::new(config)?;
     let states = inspector.states(names, Instant::now() + timeout).await?;
     Ok(states.iter().map(|state| state.partitions).collect())
+}
+
+/// Deletes consumer groups; one that is not there is fine.
+pub async fn delete_groups(
+    config: &ClientConfig,
+    groups: &[&str],
+    timeout: Duration,
+) -> Result<(), AdminError> {
+    let client: AdminClient<DefaultClientContext> = config.create().map_err(AdminError::Client)?;
+    let options = AdminOptions::new()
+        .request_timeout(Some(timeout))
+        .operation_timeout(Some(timeout));
+    let results = client.delete_groups(groups, &options).await;
+    for result in results.map_err(AdminError::Groups)? {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound)) => {}
+            Err((group, code)) => {
+                return Err(AdminError::GroupRefused {
+                    group,
+                    reason: code.to_string(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Id and `host:port` of each broker of the cluster; none if they cannot be had.
+pub async fn brokers(config: ClientConfig, timeout: Duration) -> Vec<(i32, String)> {
+    let asked = tokio::task::spawn_blocking(move || metadata::brokers(&config, timeout));
+    asked.await.ok().flatten().unwrap_or_default()
 }
 
 /// What is to be done about a topic.
@@ -325,26 +313,6 @@ fn detail(plan: &TopicPlan, state: &TopicState, code: RDKafkaErrorCode) -> Strin
             format!("; check spec.topics[].config: {}", settings.join(", "))
         }
         _ => String::new(),
-    }
-}
-
-pub(crate) fn refused(
-    action: &'static str,
-    topic: &str,
-    code: RDKafkaErrorCode,
-    detail: String,
-) -> AdminError {
-    let remedy = match code {
-        RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed => {
-            "; give the user the permission (ACL) for it on the topic".to_owned()
-        }
-        RDKafkaErrorCode::InvalidTopic => "; another topic may differ from it only in '.' and '_'".to_owned(),
-        _ => detail,
-    };
-    AdminError::Refused {
-        action,
-        topic: topic.to_owned(),
-        reason: format!("{code}{remedy}"),
     }
 }
 

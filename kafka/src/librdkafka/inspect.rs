@@ -7,9 +7,10 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use crate::admin::{AdminError, refused};
-use crate::context::{self, ErrorReporter, KafkaHealth, ReportingContext};
-use crate::metadata::{self, TopicMetadata};
+use super::admin_error::{AdminError, refused};
+use super::context::{self, ReportingContext};
+use super::metadata::{self, TopicMetadata};
+use crate::health::KafkaHealth;
 
 /// How long one question may take before the client is asked what is wrong.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -19,33 +20,31 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// A topic as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TopicState {
+pub(super) struct TopicState {
     /// Its partitions; `None` if it is not there.
-    pub(crate) partitions: Option<i32>,
+    pub(super) partitions: Option<i32>,
     /// Brokers of the cluster.
-    pub(crate) brokers: usize,
+    pub(super) brokers: usize,
 }
 
 /// Asks for metadata with a client of its own.
-pub(crate) struct Inspector {
+pub(super) struct Inspector {
     consumer: Arc<BaseConsumer<ReportingContext>>,
 }
 
 impl Inspector {
-    pub(crate) fn new(config: &ClientConfig) -> Result<Self, AdminError> {
+    pub(super) fn new(config: &ClientConfig) -> Result<Self, AdminError> {
         let mut config = config.clone();
         config.remove("group.id");
-        let reporter = ErrorReporter::new("topics", &mut config);
-        let consumer = config
-            .create_with_context(ReportingContext { reporter })
-            .map_err(AdminError::Client)?;
+        let context = ReportingContext::new("topics", &mut config);
+        let consumer = config.create_with_context(context).map_err(AdminError::Client)?;
         Ok(Self {
             consumer: Arc::new(consumer),
         })
     }
 
     /// The states of `names`, in their order.
-    pub(crate) async fn states(
+    pub(super) async fn states(
         &self,
         names: &[&str],
         deadline: Instant,
@@ -85,8 +84,8 @@ fn state(
         let over = Instant::now() >= deadline;
         match consumer.context().reporter.health() {
             // Waiting does not cure wrong settings.
-            KafkaHealth::Failing(problem) if over || !problem.kind.may_pass() => {
-                return Err(AdminError::Connection(problem));
+            KafkaHealth::Failing(issue) if over || !issue.kind.may_pass() => {
+                return Err(AdminError::Connection(issue));
             }
             _ if over => {
                 return Err(AdminError::NoAnswer {

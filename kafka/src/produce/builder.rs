@@ -3,9 +3,9 @@
 /// A record to write, borrowed from wherever it is.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
-    /// Its key.
+    /// `None` for a record without a key.
     pub key: Option<&'a [u8]>,
-    /// Its value.
+    /// `None` for a tombstone.
     pub value: Option<&'a [u8]>,
     /// Names and values.
     pub headers: &'a [(&'a str, &'a [u8])],
@@ -13,7 +13,7 @@ pub struct Record<'a> {
 
 /// The records of a batch that is not sealed yet.
 #[derive(Debug, Default)]
-pub(super) struct Filling {
+pub(super) struct BatchBuilder {
     /// One after the other, uncompressed.
     bytes: Vec<u8>,
     count: i32,
@@ -22,7 +22,7 @@ pub(super) struct Filling {
     largest_timestamp: i64,
 }
 
-impl Filling {
+impl BatchBuilder {
     /// An empty one that uses the memory of another.
     pub(super) fn reusing(mut bytes: Vec<u8>) -> Self {
         bytes.clear();

@@ -1,10 +1,10 @@
-//! How far an answer reaches.
+//! The complete batches of an answer: brokers cut the last one off.
 
 use super::batch::{BatchError, Batches};
 
-/// The whole batches of an answer.
+/// The complete batches of an answer.
 #[derive(Debug, PartialEq)]
-pub(super) struct Extent {
+pub(super) struct Complete {
     /// Bytes of them.
     pub(super) length: usize,
     /// The offset after them.
@@ -12,13 +12,13 @@ pub(super) struct Extent {
 }
 
 /// What of `records` is whole; `None` if nothing is. What is broken comes when it is the first of an answer.
-pub(super) fn extent(records: &[u8], start: i64) -> Result<Option<Extent>, BatchError> {
+pub(super) fn complete_batches(records: &[u8], start: i64) -> Result<Option<Complete>, BatchError> {
     let mut whole = None;
     let mut batches = Batches::new(records);
     while let Some(batch) = batches.next() {
         match batch {
             Ok(batch) => {
-                whole = Some(Extent {
+                whole = Some(Complete {
                     length: records.len() - batches.rest().len(),
                     next: batch.last_offset + 1,
                 });
@@ -28,7 +28,7 @@ pub(super) fn extent(records: &[u8], start: i64) -> Result<Option<Extent>, Batch
         }
     }
     match whole {
-        Some(extent) if extent.next <= start => Err(BatchError::Malformed {
+        Some(complete) if complete.next <= start => Err(BatchError::Malformed {
             offset: start,
             what: "the broker sends what lies before it instead",
         }),
@@ -46,26 +46,32 @@ mod tests {
         let first = encode(&Plan::at(7), &Plan::values(3));
         let mut broken = encode(&Plan::at(10), &Plan::values(2));
         let both = [first.clone(), broken.clone()].concat();
-        let whole = |length, next| Some(Extent { length, next });
-        assert_eq!(extent(&both, 8).unwrap(), whole(both.len(), 12));
+        let whole = |length, next| Some(Complete { length, next });
+        assert_eq!(complete_batches(&both, 8).unwrap(), whole(both.len(), 12));
         assert_eq!(
-            extent(&both[..both.len() - 1], 8).unwrap(),
+            complete_batches(&both[..both.len() - 1], 8).unwrap(),
             whole(first.len(), 10)
         );
-        assert_eq!(extent(&first[..30], 8).unwrap(), None);
+        assert_eq!(complete_batches(&first[..30], 8).unwrap(), None);
         broken[16] = 1;
         assert_eq!(
-            extent(&[first, broken.clone()].concat(), 8).unwrap(),
+            complete_batches(&[first, broken.clone()].concat(), 8).unwrap(),
             whole(both.len() - broken.len(), 10)
         );
-        assert!(matches!(extent(&broken, 10), Err(BatchError::Format { .. })));
+        assert!(matches!(
+            complete_batches(&broken, 10),
+            Err(BatchError::Format { .. })
+        ));
     }
 
-    /// Else the same would be asked for for ever.
+    /// Otherwise the same would be asked for again and again.
     #[test]
     fn a_broker_that_does_not_get_on_is_refused() {
         let batch = encode(&Plan::at(7), &Plan::values(3));
-        assert!(extent(&batch, 9).is_ok());
-        assert!(matches!(extent(&batch, 10), Err(BatchError::Malformed { .. })));
+        assert!(complete_batches(&batch, 9).is_ok());
+        assert!(matches!(
+            complete_batches(&batch, 10),
+            Err(BatchError::Malformed { .. })
+        ));
     }
 }

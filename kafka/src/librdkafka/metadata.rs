@@ -2,29 +2,39 @@
 
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 /// A topic as the cluster knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TopicMetadata {
+pub(super) struct TopicMetadata {
     /// Its partitions; `None` if it is not there.
-    pub(crate) partitions: Option<Vec<PartitionMetadata>>,
+    pub(super) partitions: Option<Vec<PartitionMetadata>>,
     /// Brokers of the cluster.
-    pub(crate) brokers: usize,
+    pub(super) brokers: usize,
 }
 
 /// A partition as the cluster knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PartitionMetadata {
-    /// Its number.
-    pub(crate) number: i32,
+pub(super) struct PartitionMetadata {
+    pub(super) number: i32,
     /// Whether a broker leads it, so that it can be read and written.
-    pub(crate) has_leader: bool,
+    pub(super) has_leader: bool,
+}
+
+/// Id and `host:port` of each broker. Blocks.
+pub(super) fn brokers(config: &ClientConfig, timeout: Duration) -> Option<Vec<(i32, String)>> {
+    let consumer: BaseConsumer = config.create().ok()?;
+    let metadata = consumer.fetch_metadata(None, timeout).ok()?;
+    let address = |broker: &rdkafka::metadata::MetadataBroker| {
+        (broker.id(), format!("{}:{}", broker.host(), broker.port()))
+    };
+    Some(metadata.brokers().iter().map(address).collect())
 }
 
 /// Asks for `topic`, and never creates it: consumers do not, where producers would.
-pub(crate) fn fetch<C: ConsumerContext>(
+pub(super) fn fetch<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: &str,
     timeout: Duration,

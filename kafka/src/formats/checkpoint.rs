@@ -24,7 +24,7 @@ pub struct Checkpoint {
     /// Events that the shard has produced in this run; the index of its next event.
     pub produced: u64,
     /// Records by partition of the generator's topic: the next `number` of
-    /// [`RecordSequence`](crate::sequence::RecordSequence).
+    /// [`RecordSequence`](crate::formats::sequence::RecordSequence).
     pub per_partition: Vec<u64>,
     /// Hash of the generator's settings that decide what events say. Another value asks for a new run.
     pub fingerprint: u64,
@@ -32,6 +32,7 @@ pub struct Checkpoint {
 
 /// Why a checkpoint cannot be written or read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum CheckpointError {
     /// There are too many partitions for the room that Kafka gives.
     #[error(
@@ -52,10 +53,7 @@ pub enum CheckpointError {
     },
     /// The text is damaged.
     #[error("the checkpoint is damaged: {problem}")]
-    Damaged {
-        /// What is wrong.
-        problem: &'static str,
-    },
+    Damaged { problem: &'static str },
 }
 
 impl Checkpoint {

@@ -1,113 +1,12 @@
 //! What librdkafka's errors mean to whoever has to do something about them.
 
-use std::fmt;
-
 use rdkafka::error::RDKafkaErrorCode;
 
-/// A kind of problem with Kafka, by its remedy. The names are metric labels too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ProblemKind {
-    /// No connection, or it was lost.
-    Unreachable,
-    /// The host name has no address.
-    UnknownHost,
-    /// The listener expects another `security.protocol`.
-    WrongProtocol,
-    /// Certificates do not fit.
-    Tls,
-    /// User name, password or mechanism were refused.
-    Authentication,
-    /// The user may not do this.
-    NotAuthorised,
-    /// The topic is not there.
-    TopicMissing,
-}
+use crate::issue::{Issue, IssueKind};
 
-/// A problem with Kafka; its `Display` is one line with the broker's address and a remedy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// What kind.
-    pub kind: ProblemKind,
-    /// `host:port` of the broker that it is about; empty when the error does not name one.
-    pub broker: String,
-    /// What librdkafka says, without its decorations.
-    pub detail: String,
-}
-
-impl ProblemKind {
-    /// Its name in metrics.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unreachable => "unreachable",
-            Self::UnknownHost => "unknown_host",
-            Self::WrongProtocol => "wrong_protocol",
-            Self::Tls => "tls",
-            Self::Authentication => "authentication",
-            Self::NotAuthorised => "not_authorised",
-            Self::TopicMissing => "topic_missing",
-        }
-    }
-
-    /// Whether it is about connections, so that one that stands proves that it is over.
-    pub(crate) fn is_about_connections(self) -> bool {
-        !matches!(self, Self::NotAuthorised | Self::TopicMissing)
-    }
-
-    /// Whether waiting may cure it: brokers restart and names appear, but settings do not change by themselves.
-    pub(crate) fn may_pass(self) -> bool {
-        matches!(self, Self::Unreachable | Self::UnknownHost)
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, broker, detail } = self;
-        let at = if broker.is_empty() {
-            String::new()
-        } else {
-            format!(" at {broker}")
-        };
-        match kind {
-            ProblemKind::Unreachable => write!(
-                f,
-                "no connection to Kafka{at}: {detail}; is it running, and is spec.kafka.bootstrapServers right?"
-            ),
-            ProblemKind::UnknownHost => {
-                write!(
-                    f,
-                    "no address for Kafka{at}: {detail}; is spec.kafka.bootstrapServers right?"
-                )
-            }
-            ProblemKind::WrongProtocol => write!(
-                f,
-                "no common protocol with Kafka{at}: {detail}; does spec.kafka.security.protocol fit this listener?"
-            ),
-            ProblemKind::Tls => write!(
-                f,
-                "no TLS connection to Kafka{at}: {detail}; check spec.kafka.security.tls and its secrets"
-            ),
-            ProblemKind::Authentication => write!(
-                f,
-                "Kafka{at} refused the credentials: {detail}; check spec.kafka.security.sasl and its secret"
-            ),
-            ProblemKind::NotAuthorised => {
-                write!(
-                    f,
-                    "Kafka{at} does not allow it: {detail}; give the user this permission (ACL)"
-                )
-            }
-            ProblemKind::TopicMissing => {
-                write!(f, "{detail}; create the topic, or check its name in spec.topics")
-            }
-        }
-    }
-}
-
-/// The problem that an error stands for; `None` for one that is no lasting problem of Kafka (the end of a
+/// The issue that an error stands for; `None` for one that is no lasting issue of Kafka (the end of a
 /// partition, a rebalance, a full queue) and for [`RDKafkaErrorCode::AllBrokersDown`], which only sums up others.
-#[must_use]
-pub fn classify(code: RDKafkaErrorCode, reason: &str) -> Option<Problem> {
+pub(super) fn classify(code: RDKafkaErrorCode, reason: &str) -> Option<Issue> {
     use RDKafkaErrorCode as Code;
 
     let (broker, detail) = split_reason(reason);
@@ -120,21 +19,21 @@ pub fn classify(code: RDKafkaErrorCode, reason: &str) -> Option<Problem> {
         Code::BrokerTransportFailure | Code::SSL | Code::Authentication | Code::SaslAuthenticationFailed => {
             connection_kind(code, &detail)
         }
-        Code::Resolve => ProblemKind::UnknownHost,
-        Code::UnsupportedSASLMechanism => ProblemKind::Authentication,
-        Code::IllegalSASLState => ProblemKind::WrongProtocol,
+        Code::Resolve => IssueKind::UnknownHost,
+        Code::UnsupportedSASLMechanism => IssueKind::Authentication,
+        Code::IllegalSASLState => IssueKind::WrongProtocol,
         Code::TopicAuthorizationFailed
         | Code::GroupAuthorizationFailed
         | Code::ClusterAuthorizationFailed
-        | Code::TransactionalIdAuthorizationFailed => ProblemKind::NotAuthorised,
-        Code::UnknownTopicOrPartition | Code::UnknownTopic => ProblemKind::TopicMissing,
+        | Code::TransactionalIdAuthorizationFailed => IssueKind::NotAuthorised,
+        Code::UnknownTopicOrPartition | Code::UnknownTopic => IssueKind::TopicMissing,
         _ => return None,
     };
-    Some(Problem { kind, broker, detail })
+    Some(Issue { kind, broker, detail })
 }
 
 /// librdkafka reports what went wrong during a handshake only in words.
-fn connection_kind(code: RDKafkaErrorCode, detail: &str) -> ProblemKind {
+fn connection_kind(code: RDKafkaErrorCode, detail: &str) -> IssueKind {
     let says = |texts: &[&str]| texts.iter().any(|text| detail.contains(text));
     if says(&[
         "connecting to a SSL listener",
@@ -142,13 +41,13 @@ fn connection_kind(code: RDKafkaErrorCode, detail: &str) -> ProblemKind {
         "might require SASL",
         "current SASL state",
     ]) {
-        ProblemKind::WrongProtocol
+        IssueKind::WrongProtocol
     } else if code == RDKafkaErrorCode::SSL || says(&["SSL handshake", "SSL_HANDSHAKE", "certificate"]) {
-        ProblemKind::Tls
+        IssueKind::Tls
     } else if code == RDKafkaErrorCode::BrokerTransportFailure {
-        ProblemKind::Unreachable
+        IssueKind::Unreachable
     } else {
-        ProblemKind::Authentication
+        IssueKind::Authentication
     }
 }
 
@@ -177,7 +76,7 @@ fn split_reason(reason: &str) -> (String, String) {
 mod tests {
     use super::*;
 
-    use ProblemKind as Kind;
+    use IssueKind as Kind;
     use RDKafkaErrorCode as Code;
 
     /// Reasons as librdkafka 2.12 gives them, recorded with Kafka 4.3.
@@ -268,7 +167,7 @@ mod tests {
                 "FindCoordinator response error: Group authorization failed",
             ),
         ] {
-            let expected = Problem {
+            let expected = Issue {
                 kind,
                 broker: broker.to_owned(),
                 detail: detail.to_owned(),
@@ -289,27 +188,5 @@ mod tests {
         }
         let broken = "127.0.0.1:9092/bootstrap: Send failed: Broken pipe (after 1ms in state UP)";
         assert_eq!(classify(Code::BrokerTransportFailure, broken), None);
-    }
-
-    #[test]
-    fn a_line_names_the_broker_and_the_remedy() {
-        let problem = Problem {
-            kind: Kind::Authentication,
-            broker: "kafka:9094".to_owned(),
-            detail: "Invalid username or password".to_owned(),
-        };
-        assert_eq!(
-            problem.to_string(),
-            "Kafka at kafka:9094 refused the credentials: Invalid username or password; check \
-             spec.kafka.security.sasl and its secret"
-        );
-        assert!(
-            Problem {
-                broker: String::new(),
-                ..problem
-            }
-            .to_string()
-            .starts_with("Kafka refused")
-        );
     }
 }

@@ -10,7 +10,7 @@ use super::Membership;
 /// Living members need a heartbeat's interval and the rest of a transaction; and less than a second can be made up for.
 const PAUSE: Duration = Duration::from_millis(800);
 
-/// What rebalances did.
+/// The difference that rebalances made.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Changes {
     /// Partitions that are held now and were not before, or that others may have had in between.
@@ -32,7 +32,7 @@ pub(super) enum Event {
 
 /// The member's side of it.
 #[derive(Debug, Default)]
-pub(super) struct Standing {
+pub(super) struct MemberState {
     membership: Option<Membership>,
     /// The membership that was stopped for a rebalance, and until when.
     stopped: Option<(Membership, Instant)>,
@@ -43,7 +43,7 @@ pub(super) struct Standing {
     is_joined: bool,
 }
 
-impl Standing {
+impl MemberState {
     /// Under which transactions may be begun.
     pub(super) fn membership(&self) -> Option<&Membership> {
         self.membership.as_ref()
@@ -126,13 +126,13 @@ mod tests {
 
     /// What is given and gained by these events, taken in one after the other.
     fn changes(events: &[Event]) -> (Vec<i32>, Vec<i32>) {
-        let (mut standing, mut changes) = (Standing::default(), Changes::default());
+        let (mut state, mut changes) = (MemberState::default(), Changes::default());
         let (last, first) = events.split_last().unwrap();
         for event in first {
-            standing.take(event.clone(), Instant::now(), &mut changes);
+            state.take(event.clone(), Instant::now(), &mut changes);
         }
         let mut changes = Changes::default();
-        standing.take(last.clone(), Instant::now(), &mut changes);
+        state.take(last.clone(), Instant::now(), &mut changes);
         let list = |set: BTreeSet<i32>| set.into_iter().collect();
         (list(changes.given), list(changes.gained))
     }
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn several_events_at_once_add_up() {
-        let (mut standing, mut changes) = (Standing::default(), Changes::default());
+        let (mut state, mut changes) = (MemberState::default(), Changes::default());
         for event in [
             joined("a", 1, &[0, 1]),
             Event::Rebalance,
@@ -175,26 +175,26 @@ mod tests {
             Event::Lost,
             joined("b", 4, &[2]),
         ] {
-            standing.take(event, Instant::now(), &mut changes);
+            state.take(event, Instant::now(), &mut changes);
         }
         assert_eq!(changes.gained, BTreeSet::from([2]));
         assert_eq!(changes.given, BTreeSet::from([0, 1, 2]));
-        assert_eq!(standing.membership(), Some(&membership("b", 4)));
+        assert_eq!(state.membership(), Some(&membership("b", 4)));
     }
 
     #[test]
-    fn transactions_wait_for_a_rebalance_but_not_for_ever() {
-        let (mut standing, mut changes) = (Standing::default(), Changes::default());
+    fn transactions_wait_for_a_rebalance_but_not_forever() {
+        let (mut state, mut changes) = (MemberState::default(), Changes::default());
         let now = Instant::now();
-        assert!(!standing.take(joined("a", 1, &[0]), now, &mut changes));
-        assert!(standing.take(Event::Rebalance, now, &mut changes));
-        standing.tick(now + PAUSE / 2);
-        assert_eq!(standing.membership(), None);
-        standing.tick(now + PAUSE);
-        assert_eq!(standing.membership(), Some(&membership("a", 1)));
+        assert!(!state.take(joined("a", 1, &[0]), now, &mut changes));
+        assert!(state.take(Event::Rebalance, now, &mut changes));
+        state.tick(now + PAUSE / 2);
+        assert_eq!(state.membership(), None);
+        state.tick(now + PAUSE);
+        assert_eq!(state.membership(), Some(&membership("a", 1)));
         // The driver has its consent already, and is told no second time.
-        assert!(!standing.take(Event::Lost, now, &mut changes));
-        standing.tick(now + PAUSE * 2);
-        assert_eq!(standing.membership(), None);
+        assert!(!state.take(Event::Lost, now, &mut changes));
+        state.tick(now + PAUSE * 2);
+        assert_eq!(state.membership(), None);
     }
 }

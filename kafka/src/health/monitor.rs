@@ -1,11 +1,11 @@
-//! From librdkafka's storm of errors to few state changes: the pure part of [`context`](crate::context).
+//! From a storm of errors to few state changes: decisions only.
 //!
 //! A dead broker makes librdkafka report tens of errors a second, and none when it is back. So errors only
 //! say *why*; *whether* is read from the regular statistics, which say how many connections stand.
 
 use std::time::{Duration, Instant};
 
-use crate::problem::{Problem, ProblemKind};
+use crate::issue::{Issue, IssueKind};
 
 /// Connections may all be gone for so long before it is called a failure: a rolling restart is none.
 pub(crate) const GRACE: Duration = Duration::from_secs(4);
@@ -21,17 +21,17 @@ pub enum KafkaHealth {
     /// At least one connection stands, and nothing is refused.
     Working,
     /// Nothing works until this is over.
-    Failing(Problem),
+    Failing(Issue),
 }
 
-/// Something that librdkafka told.
+/// Something that a client has noticed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
     /// An error with a known meaning.
-    Error(Problem),
+    Error(Issue),
     /// No connection stands.
     AllDown,
-    /// The regular statistics.
+    /// From time to time, whether or not anything has changed.
     Connections {
         /// Connections that stand.
         standing: usize,
@@ -46,11 +46,11 @@ pub(crate) enum Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Line {
     /// It fails, or still fails, or fails for another reason.
-    Failing(Problem),
+    Failing(Issue),
     /// It works again after so long.
     Recovered(Duration),
     /// It works, but not with this broker.
-    Partial(Problem),
+    Partial(Issue),
 }
 
 /// The state between events.
@@ -66,19 +66,19 @@ pub(crate) struct Monitor {
     /// Whether a connection ever stood.
     connected: bool,
     /// Why connections fail.
-    cause: Option<Problem>,
+    cause: Option<Issue>,
     /// What is refused over connections that stand.
-    refusal: Option<Problem>,
+    refusal: Option<Issue>,
     /// The failure that was reported: since when, and when it was last repeated.
     failing: Option<Failure>,
-    last_partial: Option<(ProblemKind, Instant)>,
+    last_partial: Option<(IssueKind, Instant)>,
     /// `host:port,…`, for a failure that names no broker.
     bootstrap: String,
 }
 
 #[derive(Debug)]
 struct Failure {
-    problem: Problem,
+    issue: Issue,
     since: Instant,
     reported: Instant,
 }
@@ -100,7 +100,7 @@ impl Monitor {
 
     pub(crate) fn health(&self) -> KafkaHealth {
         match &self.failing {
-            Some(failure) => KafkaHealth::Failing(failure.problem.clone()),
+            Some(failure) => KafkaHealth::Failing(failure.issue.clone()),
             None if self.connected => KafkaHealth::Working,
             None => KafkaHealth::Connecting,
         }
@@ -110,14 +110,14 @@ impl Monitor {
     pub(crate) fn step(&mut self, event: Event, now: Instant) -> Option<Line> {
         let mut partial = None;
         match event {
-            Event::Error(problem) if !problem.kind.is_about_connections() => self.refusal = Some(problem),
-            Event::Error(problem) => {
+            Event::Error(issue) if !issue.kind.is_about_connections() => self.refusal = Some(issue),
+            Event::Error(issue) => {
                 if self.connections > 0 {
-                    partial = self.partial(&problem, now);
+                    partial = self.partial(&issue, now);
                 }
                 // A broker that is away hides what the others refuse, and "disconnected" says less than either.
-                if self.cause.as_ref().is_none_or(|cause| cause.kind.may_pass()) || !problem.kind.may_pass() {
-                    self.cause = Some(problem);
+                if self.cause.as_ref().is_none_or(|cause| cause.kind.may_pass()) || !issue.kind.may_pass() {
+                    self.cause = Some(issue);
                 }
             }
             Event::AllDown => self.down(now),
@@ -134,7 +134,7 @@ impl Monitor {
                 self.up();
             }
         }
-        self.judge(now).or(partial)
+        self.evaluate(now).or(partial)
     }
 
     fn down(&mut self, now: Instant) {
@@ -150,7 +150,7 @@ impl Monitor {
     }
 
     /// What is wrong now, if it has been wrong for long enough.
-    fn problem(&self, now: Instant) -> Option<Problem> {
+    fn issue(&self, now: Instant) -> Option<Issue> {
         let Some(since) = self.down_since else {
             return self.refusal.clone();
         };
@@ -158,8 +158,8 @@ impl Monitor {
         match &self.cause {
             // At the start there is nothing to wait for: a wrong address stays wrong.
             Some(cause) if waited || !self.connected || !cause.kind.may_pass() => Some(cause.clone()),
-            None if waited && self.trying => Some(Problem {
-                kind: ProblemKind::WrongProtocol,
+            None if waited && self.trying => Some(Issue {
+                kind: IssueKind::WrongProtocol,
                 broker: self.bootstrap.clone(),
                 detail: "connections are closed without a reason".to_owned(),
             }),
@@ -167,25 +167,25 @@ impl Monitor {
         }
     }
 
-    fn judge(&mut self, now: Instant) -> Option<Line> {
-        match (self.problem(now), &mut self.failing) {
-            (Some(problem), Some(failure)) => {
-                let changed = failure.problem.kind != problem.kind;
-                failure.problem = problem;
+    fn evaluate(&mut self, now: Instant) -> Option<Line> {
+        match (self.issue(now), &mut self.failing) {
+            (Some(issue), Some(failure)) => {
+                let changed = failure.issue.kind != issue.kind;
+                failure.issue = issue;
                 if !changed && now.saturating_duration_since(failure.reported) < REMINDER {
                     return None;
                 }
                 failure.reported = now;
-                Some(Line::Failing(failure.problem.clone()))
+                Some(Line::Failing(failure.issue.clone()))
             }
-            (Some(problem), None) => {
+            (Some(issue), None) => {
                 let since = self.down_since.unwrap_or(now);
                 self.failing = Some(Failure {
-                    problem: problem.clone(),
+                    issue: issue.clone(),
                     since,
                     reported: now,
                 });
-                Some(Line::Failing(problem))
+                Some(Line::Failing(issue))
             }
             // Down, but not for long enough: what was reported before still holds.
             (None, _) if self.down_since.is_some() => None,
@@ -196,15 +196,15 @@ impl Monitor {
         }
     }
 
-    fn partial(&mut self, problem: &Problem, now: Instant) -> Option<Line> {
+    fn partial(&mut self, issue: &Issue, now: Instant) -> Option<Line> {
         let repeated = self
             .last_partial
-            .is_some_and(|(kind, at)| kind == problem.kind && now.saturating_duration_since(at) < REMINDER);
+            .is_some_and(|(kind, at)| kind == issue.kind && now.saturating_duration_since(at) < REMINDER);
         if repeated {
             return None;
         }
-        self.last_partial = Some((problem.kind, now));
-        Some(Line::Partial(problem.clone()))
+        self.last_partial = Some((issue.kind, now));
+        Some(Line::Partial(issue.clone()))
     }
 }
 
@@ -217,16 +217,16 @@ mod tests {
         trying: true,
     };
 
-    fn problem(kind: ProblemKind) -> Problem {
-        Problem {
+    fn issue(kind: IssueKind) -> Issue {
+        Issue {
             kind,
             broker: "kafka:9092".to_owned(),
             detail: "detail".to_owned(),
         }
     }
 
-    fn error(kind: ProblemKind) -> Event {
-        Event::Error(problem(kind))
+    fn error(kind: IssueKind) -> Event {
+        Event::Error(issue(kind))
     }
 
     fn standing(standing: usize) -> Event {
@@ -244,9 +244,9 @@ mod tests {
         for (second, event) in events {
             if let Some(line) = monitor.step(event, start + Duration::from_secs(second)) {
                 let text = match line {
-                    Line::Failing(problem) => format!("failing: {}", problem.kind.as_str()),
+                    Line::Failing(issue) => format!("failing: {}", issue.kind.as_str()),
                     Line::Recovered(after) => format!("recovered after {after:?}"),
-                    Line::Partial(problem) => format!("partial: {}", problem.kind.as_str()),
+                    Line::Partial(issue) => format!("partial: {}", issue.kind.as_str()),
                 };
                 lines.push((second, text));
             }
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_broker_that_is_not_there_at_the_start_is_one_line_a_minute() {
-        let storm = (0..180).flat_map(|s| [(s, error(ProblemKind::Unreachable)), (s, Event::AllDown)]);
+        let storm = (0..180).flat_map(|s| [(s, error(IssueKind::Unreachable)), (s, Event::AllDown)]);
         let (lines, health) = lines(storm.chain([(180, standing(1))]));
         assert_eq!(
             lines,
@@ -279,7 +279,7 @@ mod tests {
         let (lines, health) = lines([
             (0, standing(1)),
             (10, Event::AllDown),
-            (11, error(ProblemKind::Unreachable)),
+            (11, error(IssueKind::Unreachable)),
             (13, standing(1)),
         ]);
         assert_eq!((lines, health), (vec![], KafkaHealth::Working));
@@ -290,7 +290,7 @@ mod tests {
         let (lines, health) = lines([
             (0, standing(3)),
             (10, Event::AllDown),
-            (11, error(ProblemKind::Unreachable)),
+            (11, error(IssueKind::Unreachable)),
             (13, standing(0)),
             (16, standing(0)),
             (30, Event::Success),
@@ -306,21 +306,21 @@ mod tests {
     #[test]
     fn refused_credentials_are_told_at_once_and_stay_the_reason() {
         let (lines, health) = lines([
-            (0, error(ProblemKind::Authentication)),
+            (0, error(IssueKind::Authentication)),
             (0, Event::AllDown),
-            (1, error(ProblemKind::Unreachable)),
+            (1, error(IssueKind::Unreachable)),
             (9, standing(0)),
         ]);
         assert_eq!(lines, [line(0, "failing: authentication")]);
-        assert_eq!(health, KafkaHealth::Failing(problem(ProblemKind::Authentication)));
+        assert_eq!(health, KafkaHealth::Failing(issue(IssueKind::Authentication)));
     }
 
     #[test]
     fn a_changed_reason_is_a_line_of_its_own() {
         let (lines, _) = lines([
-            (0, error(ProblemKind::UnknownHost)),
-            (1, error(ProblemKind::Unreachable)),
-            (2, error(ProblemKind::Tls)),
+            (0, error(IssueKind::UnknownHost)),
+            (1, error(IssueKind::Unreachable)),
+            (2, error(IssueKind::Tls)),
         ]);
         assert_eq!(
             lines,
@@ -337,7 +337,7 @@ mod tests {
     fn silence_is_told_as_a_wrong_protocol() {
         let (lines, health) = lines([(0, Event::AllDown), (2, TRYING), (4, TRYING), (6, TRYING)]);
         assert_eq!(lines, [line(4, "failing: wrong_protocol")]);
-        assert!(matches!(health, KafkaHealth::Failing(problem) if problem.broker == "kafka:9092"));
+        assert!(matches!(health, KafkaHealth::Failing(issue) if issue.broker == "kafka:9092"));
     }
 
     #[test]
@@ -350,10 +350,10 @@ mod tests {
     fn one_broker_of_several_is_a_remark() {
         let (lines, health) = lines([
             (0, standing(3)),
-            (1, error(ProblemKind::Unreachable)),
-            (2, error(ProblemKind::Unreachable)),
+            (1, error(IssueKind::Unreachable)),
+            (2, error(IssueKind::Unreachable)),
             (5, standing(2)),
-            (70, error(ProblemKind::Unreachable)),
+            (70, error(IssueKind::Unreachable)),
         ]);
         assert_eq!(
             lines,
@@ -367,7 +367,7 @@ mod tests {
     fn a_missing_topic_is_over_when_records_come() {
         let (lines, health) = lines([
             (0, standing(1)),
-            (1, error(ProblemKind::TopicMissing)),
+            (1, error(IssueKind::TopicMissing)),
             (4, standing(1)),
             (9, Event::Success),
         ]);

@@ -1,30 +1,39 @@
-//! A broker in this process: librdkafka's MockCluster.
+//! A broker in this process: librdkafka's `MockCluster`. It drops the oldest message sets of a partition above 5 MiB or
+//! 100,000 of them, silently.
 
+use std::io;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
-use api::Pipeline;
 use rdkafka::error::KafkaError;
 use rdkafka::mocking::MockCluster;
-
-use crate::error::CliError;
+use rdkafka::producer::DefaultProducerContext;
 
 /// The broker, which ends when this is dropped. The cluster's handle may not leave its thread.
 #[derive(Debug)]
-pub(super) struct Broker {
+pub struct EmbeddedBroker {
     address: String,
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Broker {
-    /// Starts a broker with the pipeline's topics.
-    pub(super) fn start(pipeline: &Pipeline) -> Result<Self, CliError> {
-        let topics: Vec<(String, i32)> = pipeline
-            .topics
-            .iter()
-            .map(|topic| (topic.name.to_string(), topic.partitions))
-            .collect();
+/// Why there is no broker.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbeddedBrokerError {
+    /// The operating system gave no thread.
+    #[error("cannot start the embedded broker's thread")]
+    Thread(#[source] io::Error),
+    /// librdkafka made none.
+    #[error("cannot start the embedded broker")]
+    Cluster(#[source] KafkaError),
+    /// A defect: the thread panicked.
+    #[error("the embedded broker's thread ended unexpectedly")]
+    Ended,
+}
+
+impl EmbeddedBroker {
+    /// Starts a broker with `topics`: names, and numbers of partitions.
+    pub fn start(topics: Vec<(String, i32)>) -> Result<Self, EmbeddedBrokerError> {
         let (started, address) = channel();
         let (stop, stopped) = channel::<()>();
         let run = move || match cluster(&topics) {
@@ -39,11 +48,11 @@ impl Broker {
         let thread = std::thread::Builder::new()
             .name("broker".to_owned())
             .spawn(run)
-            .map_err(CliError::io("cannot start the embedded broker's thread"))?;
+            .map_err(EmbeddedBrokerError::Thread)?;
         let address = address
             .recv()
-            .map_err(|_| CliError::Failed("the embedded broker's thread ended unexpectedly".to_owned()))?
-            .map_err(CliError::kafka("cannot start the embedded broker"))?;
+            .map_err(|_| EmbeddedBrokerError::Ended)?
+            .map_err(EmbeddedBrokerError::Cluster)?;
         Ok(Self {
             address,
             stop: Some(stop),
@@ -52,15 +61,14 @@ impl Broker {
     }
 
     /// `host:port`, on loopback.
-    pub(super) fn address(&self) -> &str {
+    #[must_use]
+    pub fn address(&self) -> &str {
         &self.address
     }
 }
 
-/// One broker keeps one replica, whatever the manifest asks for.
-fn cluster(
-    topics: &[(String, i32)],
-) -> Result<MockCluster<'static, rdkafka::producer::DefaultProducerContext>, KafkaError> {
+/// One broker keeps one replica, whatever a manifest asks for.
+fn cluster(topics: &[(String, i32)]) -> Result<MockCluster<'static, DefaultProducerContext>, KafkaError> {
     let cluster = MockCluster::new(1)?;
     for (name, partitions) in topics {
         cluster.create_topic(name, *partitions, 1)?;
@@ -68,7 +76,7 @@ fn cluster(
     Ok(cluster)
 }
 
-impl Drop for Broker {
+impl Drop for EmbeddedBroker {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {

@@ -5,7 +5,7 @@ use std::io::Write;
 use bytes::Bytes;
 use lz4_flex::frame::{BlockSize, FrameEncoder, FrameInfo};
 
-use super::batch::Filling;
+use super::builder::BatchBuilder;
 
 /// Bytes before the records; [`fetch`](crate::fetch) reads the same.
 const HEADER: usize = 61;
@@ -23,7 +23,7 @@ const TRANSACTIONAL: i16 = 0b1_0000;
 
 /// Who writes a batch, and which it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(super) struct BatchIdentity {
     pub(super) producer_id: i64,
     pub(super) epoch: i16,
     /// Number of the batch's first record among those of this producer in this partition.
@@ -32,11 +32,11 @@ pub(super) struct Stamp {
 }
 
 /// Compresses one batch after the other with the same tables and buffers.
-pub(super) struct Sealer {
+pub(super) struct BatchEncoder {
     encoder: FrameEncoder<Vec<u8>>,
 }
 
-impl Default for Sealer {
+impl Default for BatchEncoder {
     fn default() -> Self {
         // Independent blocks, which is the encoder's default: Java's client reads no others.
         let info = FrameInfo::new().block_size(BlockSize::Max64KB);
@@ -46,23 +46,27 @@ impl Default for Sealer {
     }
 }
 
-impl Sealer {
+impl BatchEncoder {
     /// The batch as it is sent.
-    pub(super) fn seal(&mut self, filling: &Filling, stamp: Stamp) -> Bytes {
-        let mut batch = Vec::with_capacity(HEADER + filling.len() / 2);
-        put_header(&mut batch, filling, stamp);
+    pub(super) fn encode(&mut self, builder: &BatchBuilder, identity: BatchIdentity) -> Bytes {
+        let mut batch = Vec::with_capacity(HEADER + builder.len() / 2);
+        put_header(&mut batch, builder, identity);
         *self.encoder.get_mut() = batch;
         let compressed = self
             .encoder
-            .write_all(filling.bytes())
+            .write_all(builder.bytes())
             .and_then(|()| Ok(self.encoder.try_finish()?));
         let mut batch = std::mem::take(self.encoder.get_mut());
         // Neither happens with text; what cannot be compressed is as good as it is.
-        if compressed.is_err() || batch.len() > HEADER + filling.len() {
+        if compressed.is_err() || batch.len() > HEADER + builder.len() {
             *self = Self::default();
             batch.truncate(HEADER);
-            write_at(&mut batch, ATTRIBUTES_AT, &attributes(stamp, false).to_be_bytes());
-            batch.extend_from_slice(filling.bytes());
+            write_at(
+                &mut batch,
+                ATTRIBUTES_AT,
+                &attributes(identity, false).to_be_bytes(),
+            );
+            batch.extend_from_slice(builder.bytes());
         }
         let length = (batch.len() - PREFIX) as i32;
         write_at(&mut batch, 8, &length.to_be_bytes());
@@ -72,12 +76,12 @@ impl Sealer {
     }
 }
 
-fn attributes(stamp: Stamp, compressed: bool) -> i16 {
-    (if compressed { LZ4 } else { 0 }) | (if stamp.transactional { TRANSACTIONAL } else { 0 })
+fn attributes(identity: BatchIdentity, compressed: bool) -> i16 {
+    (if compressed { LZ4 } else { 0 }) | (if identity.transactional { TRANSACTIONAL } else { 0 })
 }
 
 /// The header without length and checksum.
-fn put_header(batch: &mut Vec<u8>, filling: &Filling, stamp: Stamp) {
+fn put_header(batch: &mut Vec<u8>, builder: &BatchBuilder, identity: BatchIdentity) {
     // Base offset: the broker's to choose. Length.
     batch.extend([0; PREFIX]);
     // Leader epoch: the broker's too.
@@ -85,14 +89,14 @@ fn put_header(batch: &mut Vec<u8>, filling: &Filling, stamp: Stamp) {
     batch.push(MAGIC);
     // Checksum.
     batch.extend([0; 4]);
-    batch.extend(attributes(stamp, true).to_be_bytes());
-    batch.extend((filling.count() - 1).to_be_bytes());
-    batch.extend(filling.first_timestamp().to_be_bytes());
-    batch.extend(filling.largest_timestamp().to_be_bytes());
-    batch.extend(stamp.producer_id.to_be_bytes());
-    batch.extend(stamp.epoch.to_be_bytes());
-    batch.extend(stamp.sequence.to_be_bytes());
-    batch.extend(filling.count().to_be_bytes());
+    batch.extend(attributes(identity, true).to_be_bytes());
+    batch.extend((builder.count() - 1).to_be_bytes());
+    batch.extend(builder.first_timestamp().to_be_bytes());
+    batch.extend(builder.largest_timestamp().to_be_bytes());
+    batch.extend(identity.producer_id.to_be_bytes());
+    batch.extend(identity.epoch.to_be_bytes());
+    batch.extend(identity.sequence.to_be_bytes());
+    batch.extend(builder.count().to_be_bytes());
 }
 
 fn write_at(batch: &mut [u8], at: usize, bytes: &[u8]) {
@@ -107,9 +111,9 @@ mod tests {
 
     use super::*;
     use crate::fetch::{Batches, Scratch};
-    use crate::produce::batch::Record;
+    use crate::produce::builder::Record;
 
-    const STAMP: Stamp = Stamp {
+    const IDENTITY: BatchIdentity = BatchIdentity {
         producer_id: 0x0102_0304_0506_0708,
         epoch: 0x090a,
         sequence: 0x0b0c_0d0e,
@@ -124,8 +128,8 @@ mod tests {
         (bytes(), bytes(), bytes(), 0..i64::MAX / 2)
     }
 
-    fn fill(records: &[Given]) -> Filling {
-        let mut filling = Filling::default();
+    fn fill(records: &[Given]) -> BatchBuilder {
+        let mut builder = BatchBuilder::default();
         for (key, value, header, timestamp) in records {
             let headers = header.as_ref().map(|value| ("name", value.as_slice()));
             let record = Record {
@@ -133,9 +137,9 @@ mod tests {
                 value: value.as_deref(),
                 headers: headers.as_slice(),
             };
-            filling.append(&record, *timestamp);
+            builder.append(&record, *timestamp);
         }
-        filling
+        builder
     }
 
     proptest! {
@@ -145,11 +149,11 @@ mod tests {
             if text {
                 records.push((None, Some(b"the same again and again, ".repeat(3_000)), None, 7));
             }
-            let mut sealer = Sealer::default();
-            // One sealer serves many batches.
-            drop(sealer.seal(&fill(&records[..1]), STAMP));
-            let sealed = sealer.seal(&fill(&records), STAMP);
-            let batches: Vec<_> = Batches::new(&sealed).map(Result::unwrap).collect();
+            let mut encoder = BatchEncoder::default();
+            // One encoder serves many batches.
+            drop(encoder.encode(&fill(&records[..1]), IDENTITY));
+            let encoded = encoder.encode(&fill(&records), IDENTITY);
+            let batches: Vec<_> = Batches::new(&encoded).map(Result::unwrap).collect();
             prop_assert_eq!(batches.len(), 1);
             prop_assert!(batches[0].is_transactional());
             let mut scratch = Scratch::default();
@@ -166,13 +170,13 @@ mod tests {
     }
 
     #[test]
-    fn the_stamp_stands_where_brokers_look_for_it() {
+    fn the_identity_stands_where_brokers_look_for_it() {
         let record = (None, Some(b"value".to_vec()), None, 5);
-        let sealed = Sealer::default().seal(&fill(&vec![record; 300]), STAMP);
-        assert!(sealed.len() < 3_000, "{}", sealed.len());
+        let encoded = BatchEncoder::default().encode(&fill(&vec![record; 300]), IDENTITY);
+        assert!(encoded.len() < 3_000, "{}", encoded.len());
         // Lz4, transactional.
-        assert_eq!(sealed[21..23], [0, 0x13]);
-        assert_eq!(sealed[43..57], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
-        assert_eq!(sealed[57..61], 300_i32.to_be_bytes());
+        assert_eq!(encoded[21..23], [0, 0x13]);
+        assert_eq!(encoded[43..57], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
+        assert_eq!(encoded[57..61], 300_i32.to_be_bytes());
     }
 }
