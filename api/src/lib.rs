@@ -25,6 +25,7 @@ mod duration;
 mod field_type;
 mod manifest;
 mod names;
+mod parameter;
 mod pipeline;
 mod quantity;
 mod quoted;
@@ -35,6 +36,7 @@ pub use duration::{DurationError, parse_duration};
 pub use field_type::{Field, FieldType, FieldTypeError, TimestampFormat};
 pub use manifest::{ManifestError, Place, parse};
 pub use names::{NameError, PipelineName, TableName, TopicName};
+pub use parameter::{Choices, NativeSql, Parameter, ParameterType};
 pub use pipeline::{
     Batch, BigQuerySink, CassandraSink, CatalogueSource, Chart, CsvSource, DeadLetterPolicy, DeletionPolicy,
     EventTime, Generator, GeneratorLimit, Kafka, LakeSink, MergeColumn, MergeFunction, Model, ModelKind,

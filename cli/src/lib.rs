@@ -4,7 +4,7 @@
 //! args ─► target (manifest + overrides ─► Pipeline) ─► one module a subcommand ─► text
 //! ```
 //!
-//! Judging and drawing are pure (`audit::judge`, `report::draw`, `plan::text`, `up::hold`); Kafka and sinks are
+//! Judging and drawing are pure (`audit::judge`, `plan::text`, `up::hold`); Kafka, sinks and reports are
 //! reached through the rooms that own them.
 
 #![cfg_attr(
@@ -31,8 +31,6 @@ mod plan;
 mod preflight;
 mod report;
 mod scaling;
-mod style;
-mod table;
 mod target;
 mod up;
 mod validate;
@@ -40,6 +38,7 @@ mod validate;
 use std::io::ErrorKind;
 
 use clap::{CommandFactory, Parser};
+use reports::terminal::{style, table};
 use runtime::exit::Exit;
 
 use args::{Cli, Command};

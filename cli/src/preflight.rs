@@ -10,6 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use runtime::exit::Exit;
 use runtime::secrets::Secrets;
 use sinks::Sink;
+use sinks::answer::Value;
 use tokio::net::TcpStream;
 
 use crate::args::{PipelineArgs, PlaceArgs};
@@ -259,13 +260,8 @@ async fn postgres_checks(pipeline: &Pipeline, secrets: &Secrets) -> Vec<Check> {
         schema.replace('\'', "''")
     );
     let rights = match sink.query(&question, &[]).await {
-        Ok(answer) => match answer
-            .rows
-            .first()
-            .and_then(|row| row.first())
-            .and_then(Option::as_deref)
-        {
-            Some("t" | "true") => Ok("tables can be made".to_owned()),
+        Ok(answer) => match answer.rows.first().and_then(|row| row.first()) {
+            Some(Value::Boolean(true)) => Ok("tables can be made".to_owned()),
             Some(_) => Err(format!(
                 "no right to make tables; run GRANT USAGE, CREATE ON SCHEMA {schema} TO the user"
             )),

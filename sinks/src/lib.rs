@@ -20,6 +20,7 @@
     )
 )]
 
+pub mod answer;
 mod contract;
 mod error;
 mod shape;
@@ -28,13 +29,14 @@ mod transactional;
 
 use std::sync::Arc;
 
+use answer::{Answer, Dialect, Value};
 use api::Partition;
 use arrow::array::RecordBatch;
 use runtime::secrets::Secrets;
 
 pub use contract::{
-    Advance, Answer, Claim, DeadLetter, Lease, ReferenceDefinition, RowsError, StoredDeadLetter,
-    StoredPosition, TableDefinition,
+    Advance, Claim, DeadLetter, Lease, ReferenceDefinition, RowsError, StoredDeadLetter, StoredPosition,
+    TableDefinition,
 };
 pub(crate) use contract::{MODEL, idle};
 pub use error::{SinkError, SinkErrorKind};
@@ -164,12 +166,17 @@ impl Sink {
         each!(Self, self, sink => sink.mark_replayed(ids).await)
     }
 
-    /// Asks a question. `:name` parameters are bound as UTC timestamps (microseconds).
-    pub async fn query(
-        &self,
-        sql: &str,
-        parameters: &[(&str, jiff::Timestamp)],
-    ) -> Result<Answer, SinkError> {
+    /// The SQL that a question is asked in.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        match self {
+            Self::Postgres(_) => Dialect::Postgres,
+            Self::Sqlite(_) => Dialect::Sqlite,
+        }
+    }
+
+    /// Asks a question. Values are bound to its `:name` parameters.
+    pub async fn query(&self, sql: &str, parameters: &[(&str, Value)]) -> Result<Answer, SinkError> {
         each!(Self, self, sink => sink.query(sql, parameters).await)
     }
 

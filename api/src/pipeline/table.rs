@@ -153,7 +153,11 @@ pub struct Report {
     /// How it is drawn.
     pub chart: Chart,
     /// The question. `:from` and `:to` are the bounds of the asked time span.
-    pub sql: String,
+    pub sql: Option<String>,
+    /// The same in the SQL of a sink, which goes first where it is there.
+    pub native: crate::NativeSql,
+    /// What it is asked with, besides the asked time.
+    pub parameters: Vec<crate::Parameter>,
 }
 
 /// How a report is drawn.

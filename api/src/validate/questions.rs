@@ -87,7 +87,9 @@ pub(super) fn reports(specs: &[ReportSpec], problems: &mut Problems) -> Vec<Repo
                 name: spec.name.clone(),
                 title: spec.title.clone().unwrap_or_else(|| spec.name.clone()),
                 chart: spec.chart,
-                sql: sql(&spec.sql, &format!("{path}.sql"), problems),
+                sql: Some(sql(&spec.sql, &format!("{path}.sql"), problems)),
+                native: crate::NativeSql::default(),
+                parameters: Vec::new(),
             }
         })
         .collect()
