@@ -1,7 +1,64 @@
 //! `spec.reports[].parameters[]`: what a report is asked with.
 
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::names::unique;
+use crate::problem::Collector;
+use crate::rule::RuleText;
+use crate::sql::{MAX_SQL, sql, sql_rule};
+use crate::union::Union;
+
+const CHOICES: Union =
+    Union::of("source of choices", &["list", "query"]).or(", or remove choices to take any value");
+const PARAMETER_NAME: RuleText = RuleText {
+    problem: "this is not a parameter name",
+    remedy: "use at most 48 lower-case letters, digits and '_', beginning with a letter, and not from, to or now, which \
+             every report has",
+};
+
+/// What a report is asked with. Its SQL has the value as `:name`; it is bound, and never becomes part of the text.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ParameterSpec {
+    /// Its name in the SQL and on the command line. Example: `genre`.
+    #[schemars(length(max = 48))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z][a-z0-9_]*$') && !(self in ['from', 'to', 'now'])").message(PARAMETER_NAME))]
+    pub name: String,
+    /// How its value is read, and what it is in the SQL: `string`, `int`, `long`, `double`, `decimal`, `boolean`, `date`
+    /// or `timestamp`.
+    #[serde(rename = "type")]
+    pub parameter_type: ParameterType,
+    /// Its heading. Absent: the name. Example: `Genre`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub title: Option<String>,
+    /// Its value where none is given, as text of its type. Absent: a value must be given. Example: `jazz`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub default: Option<String>,
+    /// The values that there are. Absent: any of its type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choices: Option<ChoicesSpec>,
+}
+
+/// Where the values of a parameter come from; exactly one is set.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = CHOICES.rule())]
+pub struct ChoicesSpec {
+    /// The values themselves, as text of the parameter's type. Example: `["10", "50"]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100), inner(length(max = 256)))]
+    pub list: Option<Vec<String>>,
+    /// A query over the pipeline's tables; its first column has the values. Example: `SELECT DISTINCT genre FROM tracks
+    /// ORDER BY genre`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_SQL))]
+    #[x_kube(validation = sql_rule())]
+    pub query: Option<String>,
+}
 
 /// What a report is asked with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,11 +123,42 @@ pub enum Choices {
     Query(String),
 }
 
-/// A report's text in the SQL of one sink, for what portable SQL cannot say.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NativeSql {
-    /// For `PostgreSQL`.
-    pub postgres: Option<String>,
-    /// For `SQLite`.
-    pub sqlite: Option<String>,
+pub(crate) fn parameters(specs: &[ParameterSpec], path: &str, problems: &mut Collector) -> Vec<Parameter> {
+    let paths = (0..).map(|index| format!("{path}[{index}].name"));
+    unique(
+        specs.iter().map(|spec| spec.name.as_str()).zip(paths),
+        "parameter",
+        problems,
+    );
+    let path = |index| format!("{path}[{index}]");
+    let specs = specs.iter().enumerate();
+    specs
+        .map(|(index, spec)| parameter(spec, &path(index), problems))
+        .collect()
+}
+
+fn parameter(spec: &ParameterSpec, path: &str, problems: &mut Collector) -> Parameter {
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let given = ["from", "to", "now"].contains(&spec.name.as_str());
+    if given || !spec.name.starts_with(|c: char| c.is_ascii_lowercase()) || !spec.name.chars().all(legal) {
+        problems.broken(format!("{path}.name"), PARAMETER_NAME);
+    }
+    if let Some(choices) = &spec.choices {
+        CHOICES.check(choices, &format!("{path}.choices"), problems);
+    }
+    let choices = spec.choices.as_ref().and_then(|choices| {
+        let list = choices.list.clone().map(Choices::List);
+        let query = choices.query.as_ref();
+        list.or_else(|| {
+            let path = format!("{path}.choices.query");
+            query.map(|query| Choices::Query(sql(query, &path, problems)))
+        })
+    });
+    Parameter {
+        name: spec.name.clone(),
+        title: spec.title.clone().unwrap_or_else(|| spec.name.clone()),
+        parameter_type: spec.parameter_type,
+        default: spec.default.clone(),
+        choices,
+    }
 }

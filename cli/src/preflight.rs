@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::{Kafka, Pipeline, SecretRef, Sink as SinkKind};
+use api::{Kafka, Pipeline, SecretUse, Sink as SinkKind};
 use clap::Args;
 use kafka::client::client_config;
 use rdkafka::ClientConfig;
@@ -81,44 +81,20 @@ fn line(check: &Check, style: Style) -> String {
 }
 
 fn secret_checks(pipeline: &Pipeline, secrets: &Secrets) -> Vec<Check> {
-    let security = &pipeline.kafka.security;
-    let mut wanted: Vec<(&str, &SecretRef, &[&str])> = Vec::new();
-    if let Some(sasl) = &security.sasl {
-        wanted.push((
-            "spec.kafka.security.sasl.secretRef",
-            &sasl.secret,
-            &["username", "password"],
-        ));
-    }
-    if let Some(secret) = &security.ca {
-        wanted.push(("spec.kafka.security.tls.caSecretRef", secret, &["ca.crt"]));
-    }
-    if let Some(secret) = &security.certificate {
-        wanted.push((
-            "spec.kafka.security.tls.certificateSecretRef",
-            secret,
-            &["tls.crt", "tls.key"],
-        ));
-    }
-    if let SinkKind::Postgres(sink) = &pipeline.sink {
-        wanted.push((
-            "spec.sink.postgres.secretRef",
-            &sink.secret,
-            &["username", "password"],
-        ));
-    }
-    let check = |(path, secret, keys): (&str, &SecretRef, &[&str])| {
-        let read: Result<Vec<_>, _> = keys.iter().map(|key| secrets.read(secret, key)).collect();
+    let check = |SecretUse {
+                     path, secret, keys, ..
+                 }: SecretUse| {
+        let read: Result<Vec<_>, _> = keys.iter().map(|key| secrets.read(&secret, key)).collect();
         let outcome = match read {
             Ok(_) => Ok(format!("secret {} has {}", secret.name, keys.join(" and "))),
-            Err(error) => Err(runtime::report::lines(&error).replace("\n  ", " ")),
+            Err(error) => Err(one_line(&error)),
         };
         Check {
             what: path.to_owned(),
             outcome,
         }
     };
-    wanted.into_iter().map(check).collect()
+    pipeline.secrets().into_iter().map(check).collect()
 }
 
 async fn kafka_checks(pipeline: &Pipeline, secrets: &Secrets) -> Vec<Check> {
@@ -222,11 +198,11 @@ async fn sink_checks(pipeline: &Pipeline, secrets: &Secrets) -> Vec<Check> {
                 Err(error) => Err(format!("the folder {}: {error}", folder.display())),
             };
             vec![Check {
-                what: format!("SQLite file {}", sink.path.display()),
+                what: pipeline.sink.place(),
                 outcome,
             }]
         }
-        _ => postgres_checks(pipeline, secrets).await,
+        SinkKind::Postgres(_) => postgres_checks(pipeline, secrets).await,
     }
 }
 
@@ -234,10 +210,7 @@ async fn postgres_checks(pipeline: &Pipeline, secrets: &Secrets) -> Vec<Check> {
     let SinkKind::Postgres(postgres) = &pipeline.sink else {
         return Vec::new();
     };
-    let what = format!(
-        "PostgreSQL {}:{}/{}",
-        postgres.host, postgres.port, postgres.database
-    );
+    let what = pipeline.sink.place();
     let reach = async {
         let sink = Sink::open(pipeline, Vec::new(), secrets).await?;
         sink.ping().await?;

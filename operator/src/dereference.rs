@@ -12,7 +12,6 @@ use sha2::{Digest, Sha256};
 
 use crate::build::{Role, selector_text, short_hash};
 use crate::index::Index;
-use crate::validate::secret_uses;
 
 /// The secrets of a pipeline that are there, by name.
 pub type Secrets = BTreeMap<String, Arc<Secret>>;
@@ -94,8 +93,8 @@ impl SecretCache {
         namespace: &str,
     ) -> Result<Secrets, DereferenceError> {
         let mut secrets = Secrets::new();
-        for secret in secret_uses(pipeline) {
-            let name = secret.name;
+        for needed in pipeline.secrets() {
+            let name = needed.secret.name;
             if secrets.contains_key(&name) {
                 continue;
             }

@@ -10,7 +10,6 @@ use api::crd::Reserved;
 use api::{Pipeline, ScalingMode, StartFrom};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
-use scaler::cron::Schedule;
 use scaler::{
     Committed, Decision, Handover, History, LogRange, Mode, Observation, PartitionId, PartitionReading,
     Policy, Window,
@@ -168,17 +167,14 @@ pub fn policy(pipeline: &Pipeline) -> Policy {
         drain_within: scaling.drain_within,
         freshness: scaling.freshness,
         patience: scaling.patience,
-        // What validation has let through is a schedule.
         windows: scaling
             .windows
             .iter()
-            .filter_map(|window| {
-                Some(Window {
-                    start: Schedule::parse(&window.schedule).ok()?,
-                    duration: window.duration,
-                    min: window.min,
-                    max: window.max,
-                })
+            .map(|window| Window {
+                start: window.schedule.clone(),
+                duration: window.duration,
+                min: window.min,
+                max: window.max,
             })
             .collect(),
         mode: match scaling.mode {
@@ -256,21 +252,5 @@ mod tests {
         );
         assert_eq!(readings[1].committed, Committed::Never);
         assert_eq!(readings[1].records_per_busy_second, None);
-    }
-
-    proptest::proptest! {
-        /// A window that a manifest may have must not be lost on the way to the scaler, which reads schedules for itself.
-        #[test]
-        fn a_schedule_of_a_manifest_is_one_to_the_scaler(
-            fields in proptest::collection::vec(
-                r"(\*|\*|[1-6]|[1-6]-[1-6]|[0-9]{1,2}|\+5|Sun|mon-fri|JAN|)(/[0-9]{1,2})?(,[1-6*])?",
-                4..=6,
-            )
-        ) {
-            let schedule = fields.join(" ");
-            let more = format!("scaling: {{max: 8, windows: [{{schedule: '{schedule}', duration: 5h, min: 4}}]}}");
-            let in_manifest = crate::validate::manifest(&crate::testing::resource(&more)).is_ok();
-            proptest::prop_assert_eq!(in_manifest, Schedule::parse(&schedule).is_ok(), "{}", schedule);
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use api::{Pipeline, Problems, SecretRef, Sink, StreamPipeline};
+use api::{Pipeline, Problem, Problems, SecretPurpose, SecretUse, StreamPipeline};
 use serde_json::{Map, Value};
 
 use crate::build::Role;
@@ -33,15 +33,8 @@ pub enum Refusal {
     #[error("{0}")]
     Manifest(Problems),
     /// It is right, but not for a cluster.
-    #[error("{path}: {problem}; {remedy}")]
-    NotForClusters {
-        /// Where in the manifest.
-        path: &'static str,
-        /// What is wrong there.
-        problem: &'static str,
-        /// What would do.
-        remedy: &'static str,
-    },
+    #[error("{0}")]
+    NotForClusters(Problem),
     /// Another pipeline commits to the same Kafka under the same name.
     #[error(
         "metadata.name: the pipeline {namespace}/{name} reads the same Kafka under this name; rename this one, since \
@@ -80,7 +73,7 @@ impl Refusal {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Unreadable(_) | Self::Manifest(_) | Self::NotForClusters { .. } => "InvalidManifest",
+            Self::Unreadable(_) | Self::Manifest(_) | Self::NotForClusters(_) => "InvalidManifest",
             Self::NameInUse { .. } => "NameInUse",
             Self::SecretMissing { .. } => "SecretMissing",
             Self::SecretKeyMissing { .. } => "SecretKeyMissing",
@@ -88,26 +81,11 @@ impl Refusal {
     }
 }
 
-/// A secret that a pipeline names, and what it is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SecretUse {
-    pub(crate) path: &'static str,
-    pub(crate) name: String,
-    pub(crate) keys: &'static [&'static str],
-    pub(crate) kafka: bool,
-}
-
 /// Checks the manifest.
 pub fn manifest(resource: &StreamPipeline) -> Result<Pipeline, Refusal> {
     let pipeline = api::validate(resource).map_err(Refusal::Manifest)?;
-    if matches!(pipeline.sink, Sink::Sqlite(_)) {
-        return Err(Refusal::NotForClusters {
-            path: "spec.sink.sqlite",
-            problem: "a SQLite file is on one machine, and pods are on many",
-            remedy: "use postgres, or run the pipeline by `streampipeline up`",
-        });
-    }
-    Ok(pipeline)
+    let usable = pipeline.sink.runs_in_cluster();
+    usable.map(|()| pipeline).map_err(Refusal::NotForClusters)
 }
 
 /// Whether `other` had the name first: consumer groups are named after pipelines, and Kafka knows no namespaces.
@@ -128,46 +106,12 @@ pub(crate) fn is_rival(resource: &StreamPipeline, other: &StreamPipeline) -> boo
             .any(|broker| brokers(other).contains(broker))
 }
 
-/// What a user name and a password are called in secrets.
-const LOGIN: &[&str] = &["username", "password"];
-
-/// The secrets that a pipeline names; one may be there for several things.
-pub(crate) fn secret_uses(pipeline: &Pipeline) -> Vec<SecretUse> {
-    let mut uses = Vec::new();
-    let mut add = |path, secret: &SecretRef, keys, kafka| {
-        uses.push(SecretUse {
-            path,
-            name: secret.name.clone(),
-            keys,
-            kafka,
-        });
-    };
-    let security = &pipeline.kafka.security;
-    if let Some(sasl) = &security.sasl {
-        add("spec.kafka.security.sasl.secretRef", &sasl.secret, LOGIN, true);
-    }
-    if let Some(ca) = &security.ca {
-        add("spec.kafka.security.tls.caSecretRef", ca, &["ca.crt"], true);
-    }
-    if let Some(certificate) = &security.certificate {
-        let keys = &["tls.crt", "tls.key"];
-        add(
-            "spec.kafka.security.tls.certificateSecretRef",
-            certificate,
-            keys,
-            true,
-        );
-    }
-    if let Sink::Postgres(sink) = &pipeline.sink {
-        add("spec.sink.postgres.secretRef", &sink.secret, LOGIN, false);
-    }
-    uses
-}
-
 /// Puts manifest and secrets together.
 pub fn validate(resource: &StreamPipeline, pipeline: Pipeline, secrets: &Secrets) -> Result<Valid, Refusal> {
     let mut hashes = BTreeMap::new();
-    for SecretUse { path, name, keys, .. } in secret_uses(&pipeline) {
+    for needed in pipeline.secrets() {
+        let SecretUse { path, keys, .. } = needed;
+        let name = needed.secret.name;
         let Some(Secret { data, hash }) = secrets.get(&name).map(AsRef::as_ref) else {
             let keys = keys.join(" and ");
             let noun = if keys.contains(" and ") {
@@ -202,14 +146,14 @@ pub fn validate(resource: &StreamPipeline, pipeline: Pipeline, secrets: &Secrets
 impl Valid {
     /// Names and hashes of the secrets that pods of `role` get, sorted.
     pub(crate) fn secrets_of(&self, role: Role) -> impl Iterator<Item = (&str, &str)> {
-        let wanted: Vec<String> = secret_uses(&self.pipeline)
-            .into_iter()
-            .filter(|secret| match role {
-                Role::Prepare | Role::Model => !secret.kafka,
+        let uses = self.pipeline.secrets().into_iter();
+        let wanted: Vec<String> = uses
+            .filter(|needed| match role {
+                Role::Prepare | Role::Model => needed.purpose == SecretPurpose::Sink,
                 Role::Worker => true,
-                Role::Generator => secret.kafka,
+                Role::Generator => needed.purpose == SecretPurpose::Kafka,
             })
-            .map(|secret| secret.name)
+            .map(|needed| needed.secret.name)
             .collect();
         self.secrets
             .iter()

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use cron::Schedule;
 use jiff::Timestamp;
 
 use crate::autoscaler::{Autoscaler, Ours};
 use crate::baseline::{Flink, Keda, Numaflow};
-use crate::cron::Schedule;
 use crate::score::{self, Score};
 use crate::simulator::{Run, simulate};
 use crate::trace::Trace;

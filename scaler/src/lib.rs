@@ -18,7 +18,6 @@ pub mod autoscaler;
 pub mod backtest;
 pub mod baseline;
 mod capacity;
-pub mod cron;
 mod decide;
 mod decision;
 mod demand;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use cron::Schedule;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::cron::Schedule;
 use crate::useful;
 
 /// Longest schedule window.

@@ -45,14 +45,6 @@ pub struct SinkError {
 }
 
 impl SinkError {
-    pub(crate) fn not_available() -> Self {
-        Self::new(
-            SinkErrorKind::Refused,
-            "opening the sink",
-            "this kind of sink is not available in this version; use postgres or sqlite",
-        )
-    }
-
     /// An error that the sink itself did not report.
     pub(crate) fn new(kind: SinkErrorKind, context: impl Into<String>, problem: impl Into<String>) -> Self {
         Self {

@@ -87,9 +87,6 @@ impl Sink {
                 let opened = sqlite::Sqlite::open(pipeline.name.clone(), sink, tables).await?;
                 Ok(Self::Sqlite(Arc::new(opened)))
             }
-            api::Sink::Cassandra(_) | api::Sink::Lake(_) | api::Sink::BigQuery(_) => {
-                Err(SinkError::not_available())
-            }
         }
     }
 

@@ -31,7 +31,7 @@ impl PlannedTable {
 pub(super) fn type_name(sink: &Sink, data_type: &DataType) -> String {
     match sink {
         Sink::Sqlite(_) => sqlite(data_type).to_owned(),
-        _ => postgres(data_type),
+        Sink::Postgres(_) => postgres(data_type),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use api::{
     CatalogueSource, EventTime, Generator, GeneratorLimit, Model, ModelKind, Pipeline, RateShape, Reference,
-    ReferenceSource, Scaling, ScalingMode, Sink, Source, StartFrom, Topic, Write as WriteMode,
+    ReferenceSource, Scaling, ScalingMode, Source, StartFrom, Topic, Write as WriteMode,
 };
 
 use operator::plan::{Plan, Planned};
@@ -72,33 +72,13 @@ fn places(pipeline: &Pipeline) -> Vec<String> {
         .sasl
         .as_ref()
         .map_or_else(String::new, |sasl| format!(", secret {}", sasl.secret.name));
-    let sink = match &pipeline.sink {
-        Sink::Postgres(sink) => format!(
-            "PostgreSQL {}:{}/{}, schema {}, TLS {:?}, secret {}, at most {} a worker",
-            sink.host,
-            sink.port,
-            sink.database,
-            sink.schema,
-            sink.tls,
-            sink.secret.name,
-            count(u64::from(sink.max_connections), "connection", "connections"),
-        ),
-        Sink::Sqlite(sink) => format!("SQLite {}", name_of(&sink.path)),
-        Sink::Cassandra(sink) => format!(
-            "Cassandra {}, keyspace {}",
-            sink.contact_points.join(","),
-            sink.keyspace
-        ),
-        Sink::Lake(sink) => format!("Parquet files at {}", sink.url),
-        Sink::BigQuery(sink) => format!("BigQuery {}.{}", sink.project, sink.dataset),
-    };
     vec![
         format!(
             "kafka    {}, {:?}{sasl}",
             pipeline.kafka.bootstrap_servers.join(","),
             security.protocol
         ),
-        format!("sink     {sink}"),
+        format!("sink     {}", pipeline.sink.describe()),
         format!(
             "batches  of at most {} records, {} KiB or {:?} a partition",
             grouped(pipeline.batch.max_records as u64),
@@ -306,7 +286,7 @@ fn models(pipeline: &Pipeline, style: Style) -> Vec<String> {
                 recommender.top, recommender.item, recommender.user, recommender.interactions
             ),
         };
-        vec![model.name.to_string(), model.schedule.clone(), from]
+        vec![model.name.to_string(), model.schedule.to_string(), from]
     };
     let rows: Vec<Vec<String>> = pipeline.models.iter().map(row).collect();
     if rows.is_empty() {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{Pipeline, Sink as SinkKind};
+use api::Pipeline;
 use generator::music::Music;
 use jiff::Timestamp;
 use kafka::admin::{TopicOutcome, TopicPlan, ensure_topics};
@@ -252,12 +252,12 @@ async fn claim(up: &UpArgs, pipeline: &Pipeline, view: &mut View) -> Result<Opti
         KafkaChoice::Embedded => "embedded Kafka".to_owned(),
         _ => format!("Kafka {}", pipeline.kafka.bootstrap_servers.join(",")),
     };
-    let (sink, place) = match (&pipeline.sink, &up.sink) {
-        (SinkKind::Sqlite(sink), SinkChoice::Embedded) => {
-            let place = Place::claim(&sink.path)?;
+    let (sink, place) = match (pipeline.sink.file(), &up.sink) {
+        (Some(path), SinkChoice::Embedded) => {
+            let place = Place::claim(path)?;
             let begun = if up.kafka != KafkaChoice::Embedded {
                 "kept"
-            } else if place::begin_afresh(&sink.path).await? {
+            } else if place::begin_afresh(path).await? {
                 "begun anew, as the embedded Kafka is"
             } else {
                 "new"
@@ -265,12 +265,7 @@ async fn claim(up: &UpArgs, pipeline: &Pipeline, view: &mut View) -> Result<Opti
             let file = crate::target::embedded_file(&up.data, pipeline.name.as_str());
             (format!("SQLite file {} ({begun})", file.display()), Some(place))
         }
-        (SinkKind::Sqlite(sink), _) => (format!("SQLite file {}", sink.path.display()), None),
-        (SinkKind::Postgres(sink), _) => (
-            format!("PostgreSQL {}:{}/{}", sink.host, sink.port, sink.database),
-            None,
-        ),
-        _ => ("the manifest's sink".to_owned(), None),
+        _ => (pipeline.sink.place(), None),
     };
     view.step(&format!("pipeline {}: {kafka}, {sink}", pipeline.name))?;
     Ok(place)

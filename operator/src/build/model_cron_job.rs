@@ -21,7 +21,7 @@ pub(crate) fn build(valid: &Valid, defaults: &Defaults, model: &Model) -> CronJo
     CronJob {
         metadata: metadata(valid, self::name(name, &model.name), Some(Role::Model)),
         spec: Some(CronJobSpec {
-            schedule: model.schedule.clone(),
+            schedule: model.schedule.to_string(),
             time_zone: Some("Etc/UTC".to_owned()),
             // A run that takes longer than it is to the next replaces the same rows.
             concurrency_policy: Some("Forbid".to_owned()),

@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use api::Sink;
 use k8s_openapi::api::networking::v1::{
     IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
     NetworkPolicyPort, NetworkPolicySpec,
@@ -30,10 +29,10 @@ pub(crate) fn build(valid: &Valid) -> NetworkPolicy {
             None,
         ),
     ];
-    if let Sink::Postgres(sink) = &valid.pipeline.sink {
-        let address = sink.host.trim_matches(['[', ']']).parse().ok();
-        egress.push(rule(vec![port(i32::from(sink.port), "TCP")], address));
-    }
+    egress.extend(valid.pipeline.sink.endpoints().into_iter().map(|endpoint| {
+        let address = endpoint.host.trim_matches(['[', ']']).parse().ok();
+        rule(vec![port(i32::from(endpoint.port), "TCP")], address)
+    }));
     NetworkPolicy {
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(label_selector(&name, None)),

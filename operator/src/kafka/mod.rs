@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::kafka::admin::TopicPlan;
-use api::Pipeline;
+use api::{Pipeline, SecretPurpose};
 use futures::future::BoxFuture;
 use runtime::secrets::{Secrets as SecretSource, variable_name};
 use serde_json::json;
@@ -23,7 +23,6 @@ pub use reading::{Held, History, Reading, TopicReading};
 
 use crate::build::hash_of;
 use crate::dereference::Secrets;
-use crate::validate::secret_uses;
 
 /// What the operator asks of Kafka. Tests put something else in its place.
 pub trait Kafka: Send + Sync + 'static {
@@ -103,11 +102,12 @@ impl Wish {
     /// What `pipeline` needs.
     #[must_use]
     pub fn new(uid: &str, pipeline: &Pipeline, secrets: &Secrets) -> Self {
-        let named = secret_uses(pipeline).into_iter().filter(|named| named.kafka);
+        let uses = pipeline.secrets().into_iter();
+        let named = uses.filter(|needed| needed.purpose == SecretPurpose::Kafka);
         let access = Access {
             kafka: pipeline.kafka.clone(),
             secrets: named
-                .filter_map(|named| secrets.get_key_value(&named.name))
+                .filter_map(|named| secrets.get_key_value(&named.secret.name))
                 .map(|(name, secret)| (name.clone(), Arc::clone(secret)))
                 .collect(),
         };

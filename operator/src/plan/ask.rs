@@ -20,7 +20,7 @@ use crate::build::{COMPLETE, Defaults, Desired, MANAGED, OPERATOR, Objects, Role
 use crate::dereference::{Secret, Secrets};
 use crate::index::Live;
 use crate::kind::Kind;
-use crate::validate::{Refusal, is_rival, secret_uses};
+use crate::validate::{Refusal, is_rival};
 use crate::{install, watches};
 
 /// Questions under way at a time.
@@ -208,9 +208,10 @@ impl<'a> Asker<'a> {
     /// The secrets that the pipeline names and that are there. Only hashes of them go into anything.
     pub(super) async fn secrets(&mut self, pipeline: &Pipeline) -> Result<Secrets, PlanError> {
         let api: Api<KubernetesSecret> = Api::namespaced(self.client.clone(), self.namespace);
-        let names: BTreeSet<String> = secret_uses(pipeline)
+        let names: BTreeSet<String> = pipeline
+            .secrets()
             .into_iter()
-            .map(|secret| secret.name)
+            .map(|needed| needed.secret.name)
             .collect();
         let mut secrets = Secrets::new();
         for name in names {

@@ -19,7 +19,7 @@ use crate::build::{BuildError, Decisions, build};
 use crate::dereference::{Secret, Secrets};
 use crate::install;
 use crate::scaling;
-use crate::validate::{self, Refusal, Valid, secret_uses};
+use crate::validate::{self, Refusal, Valid};
 use crate::workers::desired_workers;
 use ask::{Asker, Own};
 
@@ -259,11 +259,11 @@ fn with_stand_ins(
 
 /// Has every key that a pipeline wants of the secret `name`, and nothing in them.
 fn stand_in(pipeline: &Pipeline, name: &str) -> std::sync::Arc<Secret> {
-    let uses = secret_uses(pipeline);
+    let uses = pipeline.secrets();
     let keys = uses
         .iter()
-        .filter(|secret| secret.name == name)
-        .flat_map(|secret| secret.keys);
+        .filter(|needed| needed.secret.name == name)
+        .flat_map(|needed| needed.keys);
     std::sync::Arc::new(Secret {
         data: keys.map(|key| ((*key).to_owned(), String::new())).collect(),
         hash: String::new(),

@@ -238,7 +238,7 @@ mod tests {
     fn long_tables_say_how_much_is_left_out() {
         let rows: Vec<String> = (0..60).map(|row: i32| row.to_string()).collect();
         let rows: Vec<[&str; 1]> = rows.iter().map(|row| [row.as_str()]).collect();
-        let rows: Vec<&[&str]> = rows.iter().map(|row| row.as_slice()).collect();
+        let rows: Vec<&[&str]> = rows.iter().map(<[&str; 1]>::as_slice).collect();
         let text = drawn(Chart::Table, &answer(&["n"], &rows), 80);
         assert!(
             text.ends_with("  … 10 more rows: print all of them with --csv\n"),

@@ -149,6 +149,10 @@ impl Writer<'_> {
             Expr::InList(list) => self.in_list(list, scope),
             Expr::Like(like) => self.like(like, scope),
             Expr::Case(case) => self.case(case, scope),
+            Expr::Cast(cast) if literal::of(&cast.expr).is_some() => Err(Refusal::new(
+                format!("{} is no {}", cast.expr, cast.field.data_type()),
+                "write a value of that type",
+            )),
             Expr::Cast(cast) => self.cast(&cast.expr, Type::of(cast.field.data_type())?, scope),
             Expr::ScalarFunction(call) => self.function(call, scope),
             Expr::AggregateFunction(call) => self.aggregate(call, scope),

@@ -1,5 +1,7 @@
 //! The functions that portable SQL has: the one list that they are written from, and that docs/reports.md shows.
 
+use std::fmt::Write;
+
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::ScalarFunction;
@@ -87,6 +89,27 @@ pub const WINDOW: &[Function] = &[
     ),
     function("first_value(x), last_value(x)", "of the window's frame"),
 ];
+
+/// The lists as docs/reports.md has them.
+#[must_use]
+pub fn markdown() -> String {
+    let mut text = String::new();
+    for (heading, functions) in [
+        ("of a row", SCALAR),
+        ("of many rows, also with `FILTER (WHERE …)`", AGGREGATE),
+        (
+            "of a row among others, with `OVER (…)`; those of many rows too",
+            WINDOW,
+        ),
+    ] {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\n| function {heading} | gives |\n|---|---|\n");
+        for Function { form, note } in functions {
+            let _ = writeln!(text, "| `{form}` | {note} |");
+        }
+    }
+    text + "\n"
+}
 
 /// What to write in place of functions that people reach for.
 const INSTEAD: &[(&str, &str)] = &[
@@ -254,5 +277,26 @@ impl Writer<'_> {
         Ok(format!(
             "(CASE WHEN {x} < {zero} THEN - ({up} / {scale}) ELSE {up} / {scale} END)"
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `UPDATE_GOLDEN=1` writes the list anew.
+    #[test]
+    fn the_documentation_lists_the_functions() {
+        const BEGIN: &str = "<!-- functions: written from reports/src/sql/functions.rs -->\n";
+        const END: &str = "<!-- /functions -->";
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reports.md");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (before, rest) = text.split_once(BEGIN).unwrap();
+        let (listed, after) = rest.split_once(END).unwrap();
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, format!("{before}{BEGIN}{}{END}{after}", markdown())).unwrap();
+        } else {
+            assert_eq!(listed, markdown(), "UPDATE_GOLDEN=1 writes docs/reports.md");
+        }
     }
 }

@@ -8,5 +8,6 @@
 )]
 
 mod portable;
+mod random;
 mod refused;
 mod stores;

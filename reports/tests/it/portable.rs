@@ -1,8 +1,10 @@
 //! What is portable gives the same answer in every store, to the last digit.
 
 use reports::parameter::Given;
+use sinks::answer::Value;
 
 use crate::stores::{Stores, report};
+use api::{Parameter, ParameterType};
 
 /// Queries whose rows are in one order.
 const QUERIES: &[&str] = &[
@@ -134,4 +136,53 @@ async fn every_store_gives_the_same_typed_answer() {
     }
     assert!(rows > 20 * QUERIES.len(), "{rows} rows prove little");
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Values reach every store bound, as what their types say.
+#[tokio::test]
+async fn parameters_are_the_same_values_in_every_store() {
+    let stores = Stores::new().await;
+    let parameters = [
+        ("a", ParameterType::String, "it's :b; --"),
+        ("b", ParameterType::Int, "-7"),
+        ("c", ParameterType::Long, "9000000000"),
+        ("d", ParameterType::Double, "0.1"),
+        ("e", ParameterType::Decimal, "3.25"),
+        ("f", ParameterType::Boolean, "true"),
+        ("g", ParameterType::Date, "2026-01-15"),
+        ("h", ParameterType::Timestamp, "2026-01-15T06:00:00.5Z"),
+        ("most", ParameterType::Int, "5"),
+    ];
+    let sql = "SELECT id, :a AS a, :b AS b, :c AS c, :d AS d, :f AS f, :g AS g, :h AS h, :b + id AS i, \
+               :a || genre AS j, :h + INTERVAL '1 day' AS k, date_trunc('hour', :h) AS l, price > :e AS m, \
+               CASE WHEN liked = :f THEN :d ELSE share END AS n \
+               FROM plays WHERE day < :g AND at < :h AND share > :d - 10 ORDER BY id LIMIT :most";
+    let mut report = report(sql);
+    report.parameters = parameters
+        .iter()
+        .map(|(name, parameter_type, value)| Parameter {
+            name: (*name).to_owned(),
+            title: (*name).to_owned(),
+            parameter_type: *parameter_type,
+            default: Some((*value).to_owned()),
+            choices: None,
+        })
+        .collect();
+    let [postgres, sqlite, engine] = stores.ask(&report, &Given::new()).await.unwrap();
+    assert_eq!(postgres.rows.len(), 5);
+    assert_eq!(postgres.rows[0][1], Value::Text("it's :b; --".to_owned()));
+    for other in [sqlite, engine] {
+        assert_eq!((&postgres.columns, &postgres.rows), (&other.columns, &other.rows));
+    }
+    // A group by a parameter, and a value that is given.
+    let mut grouped = report;
+    grouped.sql = Some(
+        "SELECT date_trunc('day', at) AS day, at > :h AS late, count(*) AS n FROM plays GROUP BY 1, at > :h \
+         HAVING count(*) >= :most ORDER BY 1, 2"
+            .to_owned(),
+    );
+    let given = Given::from([("most".to_owned(), "3".to_owned())]);
+    let [postgres, sqlite, engine] = stores.ask(&grouped, &given).await.unwrap();
+    assert!(!postgres.rows.is_empty());
+    assert_eq!((&postgres.rows, &postgres.rows), (&sqlite.rows, &engine.rows));
 }

@@ -55,6 +55,10 @@ const REFUSED: &[(&str, &str)] = &[
         "text in a column cannot be cast",
     ),
     (
+        "SELECT id FROM plays WHERE at > 'yesterday'",
+        "Utf8(\"yesterday\") is no Timestamp",
+    ),
+    (
         "SELECT CAST(at AS varchar) FROM plays",
         "stores differ in how they write an instant as text",
     ),
