@@ -37,6 +37,7 @@ mod kafka;
 mod manifest;
 mod model;
 mod names;
+mod parameter;
 mod paused;
 mod pipeline;
 mod pods;
@@ -72,6 +73,7 @@ pub mod crd {
     pub use crate::image::PullPolicy;
     pub use crate::kafka::{KafkaSpec, SaslSpec, SecuritySpec, TlsSpec};
     pub use crate::model::{ModelSpec, RecommenderSpec};
+    pub use crate::parameter::{ChoicesSpec, ParameterSpec};
     pub use crate::paused::PausedSpec;
     pub use crate::pods::{
         AmountsSpec, PodSpec, PodsSpec, ResourcesSpec, ServiceAccountSpec, TaintEffect, TolerationOperator,
@@ -80,7 +82,7 @@ pub mod crd {
     pub use crate::quantity::QuantityText;
     pub use crate::rate::{BurstsSpec, DaySpec, ShapeSpec};
     pub use crate::reference::{CsvSpec, ReferenceFromSpec, ReferenceSpec};
-    pub use crate::report::ReportSpec;
+    pub use crate::report::{NativeSqlSpec, ReportSpec};
     pub use crate::resource::{StreamPipeline, StreamPipelineSpec};
     pub use crate::scaling::{ScalingSpec, ScalingWindowSpec};
     pub use crate::schema::{Nothing, Reserved};
@@ -104,6 +106,7 @@ pub use kafka::{Kafka, Sasl, SaslMechanism, Security, SecurityProtocol};
 pub use manifest::{ManifestError, Place, parse};
 pub use model::{Model, ModelKind, Recommender};
 pub use names::{NameError, PipelineName, TableName, TopicName};
+pub use parameter::{Choices, Parameter, ParameterType};
 pub use paused::Paused;
 pub use pipeline::Pipeline;
 pub use pods::{PodTemplate, Pods, Resources, ServiceAccount};
@@ -111,7 +114,7 @@ pub use problem::{Problem, Problems};
 pub use quantity::{QuantityError, parse_quantity};
 pub use rate::RateShape;
 pub use reference::{CsvSource, Reference, ReferenceSource};
-pub use report::{Chart, Report};
+pub use report::{Chart, NativeSql, Report};
 pub use resource::{StreamPipeline, StreamPipelineSpec};
 pub use scaling::{Scaling, ScalingMode, ScalingWindow};
 pub use secret::{SecretPurpose, SecretRef, SecretUse};

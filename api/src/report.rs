@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::names::unique;
+use crate::parameter::{Parameter, ParameterSpec, parameters};
 use crate::problem::Collector;
 use crate::rule::RuleText;
 use crate::sql::{MAX_SQL, sql, sql_rule};
@@ -14,9 +15,17 @@ const REPORT_NAME: RuleText = RuleText {
     remedy: "use at most 48 lower-case letters, digits, '_' and '-', beginning with a letter",
 };
 
+const NO_QUESTION: RuleText = RuleText {
+    problem: "the report asks nothing",
+    remedy: "add sql, or a text for each sink to native",
+};
+
 /// A named question over the sink's tables; the terminal, the web page and Grafana show it.
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new(
+    "has(self.sql) || (has(self.native) && (has(self.native.postgres) || has(self.native.sqlite)))"
+).message(NO_QUESTION))]
 pub struct ReportSpec {
     /// Its name on the command line. Example: `top_genres`.
     #[schemars(length(max = 48))]
@@ -30,10 +39,36 @@ pub struct ReportSpec {
     /// first column) or `number` (one row, one column).
     #[serde(default = "table")]
     pub chart: Chart,
-    /// The question, in the sink's SQL. `:from` and `:to` are the bounds of the asked time, both timestamps.
+    /// The question: one SELECT over the pipeline's tables, in SQL that is the same for all sinks (docs/reports.md).
+    /// `:from` and `:to` are the bounds of the asked time, both timestamps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_SQL))]
     #[x_kube(validation = sql_rule())]
-    pub sql: String,
+    pub sql: Option<String>,
+    /// The question in the SQL of single sinks, for what `sql` cannot say. A sink that has a text here is asked that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub native: Option<NativeSqlSpec>,
+    /// What it is asked with besides the asked time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
+    pub parameters: Vec<ParameterSpec>,
+}
+
+/// A report's question in the SQL of single sinks.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NativeSqlSpec {
+    /// In `PostgreSQL`'s SQL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_SQL))]
+    #[x_kube(validation = sql_rule())]
+    pub postgres: Option<String>,
+    /// In `SQLite`'s SQL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_SQL))]
+    #[x_kube(validation = sql_rule())]
+    pub sqlite: Option<String>,
 }
 
 fn table() -> Chart {
@@ -47,8 +82,22 @@ pub struct Report {
     pub name: String,
     pub title: String,
     pub chart: Chart,
-    /// The question. `:from` and `:to` are the bounds of the asked time span.
-    pub sql: String,
+    /// The question for every sink. `:from` and `:to` are the bounds of the asked time span. Absent only where `native` is
+    /// there.
+    pub sql: Option<String>,
+    /// The question in the SQL of single sinks, which goes first.
+    pub native: NativeSql,
+    /// What it is asked with besides the asked time.
+    pub parameters: Vec<Parameter>,
+}
+
+/// A report's question in the SQL of single sinks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NativeSql {
+    /// In `PostgreSQL`'s SQL.
+    pub postgres: Option<String>,
+    /// In `SQLite`'s SQL.
+    pub sqlite: Option<String>,
 }
 
 /// How a report is drawn.
@@ -75,17 +124,31 @@ pub(crate) fn reports(specs: &[ReportSpec], problems: &mut Collector) -> Vec<Rep
     specs
         .iter()
         .enumerate()
-        .map(|(index, spec)| {
-            let path = format!("spec.reports[{index}]");
-            report_name(&spec.name, &format!("{path}.name"), problems);
-            Report {
-                name: spec.name.clone(),
-                title: spec.title.clone().unwrap_or_else(|| spec.name.clone()),
-                chart: spec.chart,
-                sql: sql(&spec.sql, &format!("{path}.sql"), problems),
-            }
-        })
+        .map(|(index, spec)| report(spec, &format!("spec.reports[{index}]"), problems))
         .collect()
+}
+
+fn report(spec: &ReportSpec, path: &str, problems: &mut Collector) -> Report {
+    report_name(&spec.name, &format!("{path}.name"), problems);
+    let native = spec.native.clone().unwrap_or_default();
+    if spec.sql.is_none() && native.postgres.is_none() && native.sqlite.is_none() {
+        problems.broken(path, NO_QUESTION);
+    }
+    let mut text = |text: &Option<String>, member: &str| {
+        text.as_ref()
+            .map(|text| sql(text, &format!("{path}.{member}"), problems))
+    };
+    Report {
+        name: spec.name.clone(),
+        title: spec.title.clone().unwrap_or_else(|| spec.name.clone()),
+        chart: spec.chart,
+        sql: text(&spec.sql, "sql"),
+        native: NativeSql {
+            postgres: text(&native.postgres, "native.postgres"),
+            sqlite: text(&native.sqlite, "native.sqlite"),
+        },
+        parameters: parameters(&spec.parameters, &format!("{path}.parameters"), problems),
+    }
 }
 
 fn report_name(name: &str, path: &str, problems: &mut Collector) {

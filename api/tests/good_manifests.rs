@@ -182,6 +182,16 @@ fn everything_that_is_written_arrives() {
         "chart: Line",
         r#"title: "First report""#,
         r#"title: "second""#,
+        "postgres: Some(
+                    \"SELECT 1\"",
+        "sqlite: Some(
+                    \"SELECT 2\"",
+        r#"title: "Country""#,
+        "parameter_type: String",
+        "parameter_type: Int",
+        r#"name: "user""#,
+        r#""DE""#,
+        r#""SELECT user_id FROM once""#,
         "port: 5433",
         r#"schema: "stream""#,
         "tls: Require",

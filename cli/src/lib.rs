@@ -4,7 +4,7 @@
 //! command ─► target (manifest + overrides ─► Pipeline) ─► one module a subcommand ─► text
 //! ```
 //!
-//! Evaluating and drawing are pure (`audit::evaluate`, `report::draw`, `plan::text`, `up::hold`); Kafka and sinks are
+//! Evaluating and drawing are pure (`audit::evaluate`, `plan::text`, `up::hold`); Kafka, sinks and reports are
 //! reached through the rooms that own them.
 
 #![cfg_attr(
@@ -32,8 +32,6 @@ mod plan;
 mod preflight;
 mod report;
 mod scaling;
-mod style;
-mod table;
 mod target;
 mod up;
 mod validate;
@@ -41,6 +39,7 @@ mod validate;
 use std::io::ErrorKind;
 
 use clap::{CommandFactory, Parser};
+use reports::terminal::{style, table};
 use runtime::exit::Exit;
 
 use command::{Cli, Command};

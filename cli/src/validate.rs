@@ -7,6 +7,7 @@ use runtime::exit::Exit;
 
 use crate::check::check;
 use crate::error::{CliError, print};
+use crate::report;
 use crate::style::count;
 use crate::target::{Overrides, load};
 
@@ -14,7 +15,7 @@ use crate::target::{Overrides, load};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Every problem is a line `file: place: problem; remedy`, on standard error. The SQL is planned too, against the columns \
-of the topics and references. Nothing is connected to.
+of the topics and references, and the SQL of reports against those of the tables. Nothing is connected to.
 
 Example:
   streampipeline validate -f deploy/pipelines/music.yaml")]
@@ -43,7 +44,8 @@ impl ValidateArgs {
 /// What the manifest gives, or a line for each problem.
 async fn examine(file: &Path) -> Result<String, CliError> {
     let pipeline = load(file, &Overrides::none())?;
-    check(file, &pipeline).await?;
+    let plans = check(file, &pipeline).await?;
+    report::check(file, &pipeline, &plans).await?;
     Ok(format!(
         "ok ({}, {}, {}, {}, {})",
         count(pipeline.topics.len() as u64, "topic", "topics"),

@@ -152,12 +152,3 @@ pub struct StoredDeadLetter {
     /// When it was sent to its topic again, RFC 3339.
     pub replayed_at: Option<String>,
 }
-
-/// The answer to a question over the sink's tables: every cell as text, NULL as `None`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// Column names.
-    pub columns: Vec<String>,
-    /// Rows.
-    pub rows: Vec<Vec<Option<String>>>,
-}

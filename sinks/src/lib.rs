@@ -20,6 +20,7 @@
     )
 )]
 
+pub mod answer;
 mod contract;
 mod error;
 mod preflight;
@@ -30,6 +31,7 @@ mod transactional;
 
 use std::sync::Arc;
 
+use answer::{Answer, Dialect, Value};
 use api::Partition;
 use arrow::array::RecordBatch;
 use roles::Database;
@@ -37,8 +39,8 @@ use runtime::secrets::Secrets;
 
 pub(crate) use contract::idle;
 pub use contract::{
-    Advance, Answer, Claim, DeadLetter, DeadLetterId, Lease, ReferenceDefinition, RowsError,
-    StoredDeadLetter, StoredPosition, TableDefinition,
+    Advance, Claim, DeadLetter, DeadLetterId, Lease, ReferenceDefinition, RowsError, StoredDeadLetter,
+    StoredPosition, TableDefinition,
 };
 pub use error::{SinkError, SinkErrorKind};
 pub use preflight::{Check, preflight};
@@ -185,12 +187,17 @@ impl Sink {
         each!(Self, self, sink => sink.mark_replayed(letters).await)
     }
 
-    /// Asks a question. `:name` parameters are bound as UTC timestamps (microseconds).
-    pub async fn query(
-        &self,
-        sql: &str,
-        parameters: &[(&str, jiff::Timestamp)],
-    ) -> Result<Answer, SinkError> {
+    /// The SQL that a question is asked in.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        match self {
+            Self::Postgres(_) => Dialect::Postgres,
+            Self::Sqlite(_) => Dialect::Sqlite,
+        }
+    }
+
+    /// Asks a question. Values are bound to its `:name` parameters.
+    pub async fn query(&self, sql: &str, parameters: &[(&str, Value)]) -> Result<Answer, SinkError> {
         each!(Database, self.database()?, sink => sink.query(sql, parameters).await)
     }
 

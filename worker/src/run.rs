@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::{Partition, Pipeline, StartFrom};
+use arrow::datatypes::SchemaRef;
 use kafka::broker::{Access, AccessError};
 use kafka::health::ErrorReporter;
 use kafka::librdkafka::{KafkaError, Subscriber, SubscriberError};
@@ -192,6 +193,20 @@ pub enum Wanted {
     Columns,
     /// The rows of the references that SQL joins.
     Rows,
+}
+
+/// The tables that the sink has of a planned pipeline, with their columns; without those of models that are queries, whose
+/// columns only the sink knows.
+///
+/// # Errors
+/// A reference that no generator gives.
+pub fn stored_tables(pipeline: &Pipeline, plans: &Plans) -> Result<Vec<(String, SchemaRef)>, ReferenceError> {
+    let references = reference::for_sql(pipeline, false)?.into_iter();
+    let references = references.map(|reference| (reference.name, reference.schema));
+    let tables = plans.definitions().iter();
+    let tables = tables.map(|table| (table.table.name.to_string(), Arc::clone(&table.schema)));
+    let recommenders = model::recommenders(&pipeline.models, plans.definitions());
+    Ok(references.chain(tables).chain(recommenders).collect())
 }
 
 /// Plans the pipeline's SQL.

@@ -78,10 +78,7 @@ async fn gather(pipeline: &Pipeline, sink: &Sink, access: &KafkaAccess) -> Resul
             (in_kafka, Some("Kafka was not asked".to_owned()))
         }
         Ok(in_kafka) => (in_kafka, None),
-        Err(error) => (
-            InKafka::default(),
-            Some(runtime::report::line(&error)),
-        ),
+        Err(error) => (InKafka::default(), Some(runtime::report::line(&error))),
     };
     let mut partitions: Vec<ObservedPartition> = stored
         .into_iter()

@@ -12,6 +12,10 @@ use kafka::broker::Access;
 use kafka::client::client_config;
 use kafka::lag::{Isolation, LagReader};
 use kafka::librdkafka::{ClientConfig, EmbeddedBroker};
+use reports::parameter::Given;
+use reports::report::Asking;
+use reports::span::Span;
+use reports::sql::Tables;
 use runtime::exit::Exit;
 use runtime::secrets::Secrets;
 use sinks::Sink;
@@ -26,7 +30,7 @@ use super::view::View;
 use crate::audit::{AuditResult, Clients, KafkaAccess, examine, irregularities, summary};
 use crate::check::check;
 use crate::error::CliError;
-use crate::report::{Span, answers};
+use crate::report::{self, answers};
 use crate::style::{count, grouped};
 use crate::target::{KafkaChoice, SinkChoice, load};
 
@@ -47,6 +51,8 @@ pub(super) struct Stage {
     pub(super) sink: Sink,
     /// What is made anew from the tables; none without models.
     pub(super) models: Option<Arc<Models>>,
+    /// What reports may select from.
+    tables: Tables,
     /// The generator's source; none without a generator.
     pub(super) music: Option<Arc<Music>>,
     /// Records that were stored before this run.
@@ -84,7 +90,9 @@ impl Stage {
 
         let sink = Sink::open(&pipeline, Vec::new(), &secrets).await?;
         let models = Models::new(&pipeline, &plans, sink.clone());
+        let tables = report::tables(&pipeline, &plans).await?;
         let mut stage = Self {
+            tables,
             models: (!pipeline.models.is_empty()).then(|| Arc::new(models)),
             sink,
             pipeline: Arc::new(pipeline),
@@ -197,8 +205,15 @@ impl Stage {
         if !reports.is_empty() {
             // Events that were due in the run's last microsecond belong to it.
             let now = Timestamp::now() + Duration::from_secs(1);
-            let span = Span::usual(&self.pipeline, now);
-            view.print(&answers(&self.sink, &reports, &span, style).await?)?;
+            let asking = Asking {
+                sink: &self.sink,
+                tables: &self.tables,
+                span: Span::usual(&self.pipeline, now),
+                now,
+                given: &Given::new(),
+            };
+            // What is wrong with a report stands in its place; the run is judged by its audit.
+            view.print(&answers(&asking, &reports, style).await?.text)?;
         }
         if up.sink == SinkChoice::Embedded && !reports.is_empty() {
             let file = up.pipeline.file.display();

@@ -98,6 +98,8 @@ async fn a_counted_run_ends_by_itself_and_its_reports_are_always_the_same() {
     ];
     golden("genres.csv", &place.succeed(&csv).stdout);
 
+    asks_with_parameters(&place);
+
     // Another run begins anew, and says so.
     let again = place.succeed(&["up", "-f", "music.yaml", "--count", "100", "--rate", "20000"]);
     assert!(
@@ -152,4 +154,87 @@ fn a_file_that_is_not_ours_is_not_replaced() {
         "{outcome}"
     );
     assert_eq!(std::fs::read_to_string(file).unwrap(), "dear diary");
+}
+
+/// Reports with parameters, and one that is broken, over the rows of a run.
+fn asks_with_parameters(place: &Place) {
+    let reports = "  reports:
+    - name: of_genre
+      parameters:
+        - {name: genre, type: string, default: jazz, title: Genre, choices: {query: SELECT DISTINCT genre FROM tracks ORDER BY genre}}
+        - {name: least, type: int, default: \"0\"}
+      sql: >-
+        SELECT genre, sum(plays) AS plays FROM plays_by_genre_hour
+        WHERE genre = :genre GROUP BY genre HAVING sum(plays) >= :least
+    - {name: broken, title: Broken, native: {sqlite: SELECT nothing FROM nowhere}}
+    - {name: old, title: Old, sql: SELECT hex(genre) AS h FROM plays_by_genre_hour ORDER BY 1 LIMIT 1}
+";
+    place.write("asked.yaml", &MUSIC.replacen("  reports:\n", reports, 1));
+    let ask = |more: &[&str]| {
+        let mut arguments = vec!["report", "-f", "asked.yaml", "--sink", "embedded"];
+        arguments.extend(more);
+        place.run(&arguments)
+    };
+    let csv = ask(&[
+        "of_genre",
+        "--csv",
+        "--param",
+        "genre=country",
+        "--param",
+        "least=100",
+    ]);
+    assert_eq!(
+        (csv.code, csv.stdout.as_str()),
+        (0, "genre,plays\ncountry,271\n"),
+        "{csv}"
+    );
+    let default = ask(&["of_genre", "--csv"]);
+    assert_eq!(default.stdout, "genre,plays\njazz,260\n", "{default}");
+    let none = ask(&["of_genre", "--csv", "--param", "least=1000"]);
+    assert_eq!(none.stdout, "genre,plays\n", "{none}");
+
+    for (more, expected) in [
+        (
+            ["of_genre", "--param", "gnre=jazz"],
+            "error: there is no parameter gnre; name one of genre, least\n",
+        ),
+        (
+            ["of_genre", "--param", "least=many"],
+            "error: report of_genre: the parameter least: \"many\" is no int; write a whole number\n",
+        ),
+        (
+            ["of_genre", "--param", "genre=' OR 1 = 1 --"],
+            "error: report of_genre: the parameter genre: \"' OR 1 = 1 --\" is not among its choices; take one of ",
+        ),
+        (
+            ["of_genre", "--param", "genre"],
+            "error: invalid value 'genre' for '--param <NAME=VALUE>'",
+        ),
+    ] {
+        let outcome = ask(&more);
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (2, ""), "{outcome}");
+        assert!(outcome.stderr.starts_with(expected), "{outcome}");
+    }
+
+    let listed = ask(&["of_genre", "--params"]).stdout;
+    assert!(
+        listed.starts_with("of_genre\n  genre: Genre, string, default jazz\n    one of ")
+            && listed.ends_with("\n  least: int, default 0\n"),
+        "{listed}"
+    );
+
+    // A broken report stands in its place, and the others are answered.
+    let all = ask(&["of_genre", "broken", "old"]);
+    assert_eq!(all.code, 1, "{all}");
+    assert!(
+        all.stdout
+            .contains("  jazz    260\n\nBroken\n  no answer: asking a question: "),
+        "{all}"
+    );
+    assert!(all.stdout.contains("\nOld\n  h"), "{all}");
+    assert!(
+        all.stderr.contains("error: report broken: asking a question: "),
+        "{all}"
+    );
+    assert!(all.stderr.contains("the function hex is not portable"), "{all}");
 }

@@ -274,3 +274,47 @@ fn arguments_that_do_not_fit_are_refused_with_what_would_do() {
         );
     }
 }
+
+/// A report's SQL has to mean the same in every sink, and a parameter's too.
+#[test]
+fn reports_that_are_not_portable_are_refused_with_the_portable_form() {
+    let report =
+        "    - {name: plays, title: Plays, chart: number, sql: SELECT count(*) AS plays FROM plays}\n";
+    assert!(MUSIC.contains(report));
+    for (sql, expected) in [
+        (
+            "{name: plays, sql: SELECT median(user_id) AS m FROM plays}",
+            "music.yaml: spec.reports[0].sql: the function median is not portable; ",
+        ),
+        (
+            "{name: plays, sql: SELECT usr FROM plays}",
+            "music.yaml: spec.reports[0].sql: No field named usr",
+        ),
+        (
+            "{name: plays, sql: DELETE FROM plays}",
+            "music.yaml: spec.reports[0].sql: a report is one SELECT",
+        ),
+        (
+            "{name: plays, native: {sqlite: ATTACH 'x' AS y}}",
+            "music.yaml: spec.reports[0].native.sqlite: a report is one SELECT",
+        ),
+        (
+            "{name: plays, sql: SELECT 1 AS one, parameters: [{name: a, type: int, choices: {query: SELECT x FROM plays}}]}",
+            "music.yaml: spec.reports[0].parameters[0].choices.query: No field named x",
+        ),
+        (
+            "{name: plays, native: {postgres: SELECT median(user_id) FROM plays}}",
+            "",
+        ),
+    ] {
+        let place = Place::with(&MUSIC.replace(report, &format!("    - {sql}\n")));
+        let outcome = place.run(&["validate", "-f", "music.yaml"]);
+        assert_eq!(outcome.code, if expected.is_empty() { 0 } else { 2 }, "{outcome}");
+        assert!(outcome.stderr.starts_with(expected), "{sql}: {outcome}");
+        assert_eq!(
+            outcome.stderr.lines().count(),
+            usize::from(!expected.is_empty()),
+            "{outcome}"
+        );
+    }
+}

@@ -1,7 +1,6 @@
-//! `:name` parameters of a report's SQL, replaced by literals. A model's SQL has none.
-//!
-//! The values are instants written by this program, so that a literal is as safe as a bound value, and the
-//! statement can then be run by the plain text protocol, whose cells are text as the database prints it.
+//! `:name` parameters of a report's SQL, replaced by the database's own placeholders. A model's SQL has none.
+
+use crate::answer::Value;
 
 /// Why a statement's parameters could not be filled in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,9 +23,39 @@ pub(crate) enum ParameterError {
     SecondStatement,
 }
 
-/// `sql` with each `:name` replaced by its literal, without a `;` at its end. String literals, quoted names,
-/// comments, `::casts` and array slices are left alone.
-pub(crate) fn fill(sql: &str, parameters: &[(&str, String)]) -> Result<String, ParameterError> {
+/// A statement with the values that it is run with.
+pub(crate) struct Bound<'a> {
+    pub(crate) sql: String,
+    /// Those that it names, by the numbers of their placeholders.
+    pub(crate) values: Vec<&'a Value>,
+}
+
+/// `sql` with a placeholder for each `:name`, which `placeholder` writes by its number (from 1) and value.
+pub(crate) fn bind<'a>(
+    sql: &str,
+    parameters: &'a [(&str, Value)],
+    placeholder: impl Fn(usize, &Value) -> String,
+) -> Result<Bound<'a>, ParameterError> {
+    let names: Vec<&str> = parameters.iter().map(|(name, _)| *name).collect();
+    let mut used: Vec<usize> = Vec::new();
+    let sql = fill(sql, &names, |index| {
+        let number = used.iter().position(|known| *known == index).unwrap_or_else(|| {
+            used.push(index);
+            used.len() - 1
+        });
+        let value = parameters.get(index).map_or(&Value::Null, |(_, value)| value);
+        placeholder(number + 1, value)
+    })?;
+    let values = used.iter().filter_map(|index| parameters.get(*index));
+    Ok(Bound {
+        sql,
+        values: values.map(|(_, value)| value).collect(),
+    })
+}
+
+/// `sql` with each `:name` replaced by what `write` gives for its index in `names`, without a `;` at its end. String
+/// literals, quoted names, comments, `::casts` and array slices are left alone.
+fn fill(sql: &str, names: &[&str], mut write: impl FnMut(usize) -> String) -> Result<String, ParameterError> {
     let mut filled = String::with_capacity(sql.len() + 64);
     let mut rest = sql;
     let mut brackets = 0_usize;
@@ -48,9 +77,9 @@ pub(crate) fn fill(sql: &str, parameters: &[(&str, String)]) -> Result<String, P
             ':' if rest.starts_with("::") => 2,
             ':' => {
                 let name = word(rest.get(1..).unwrap_or(""));
-                match parameters.iter().find(|(known, _)| *known == name) {
-                    Some((_, literal)) => {
-                        filled.push_str(literal);
+                match names.iter().position(|known| *known == name) {
+                    Some(index) => {
+                        filled.push_str(&write(index));
                         rest = rest.get(1 + name.len()..).unwrap_or("");
                         before = ' ';
                         continue;
@@ -60,9 +89,7 @@ pub(crate) fn fill(sql: &str, parameters: &[(&str, String)]) -> Result<String, P
                     None => {
                         return Err(ParameterError::Unknown {
                             name: name.to_owned(),
-                            known: super::join(parameters.iter().map(|(name, _)| name), " and ", |name| {
-                                format!(":{name}")
-                            }),
+                            known: super::join(names, " and ", |name| format!(":{name}")),
                         });
                     }
                 }
@@ -86,7 +113,7 @@ pub(crate) fn fill(sql: &str, parameters: &[(&str, String)]) -> Result<String, P
 
 /// A model's query, without a `;` at its end.
 pub(crate) fn question(sql: &str) -> Result<String, ParameterError> {
-    fill(sql, &[]).map_err(|error| match error {
+    fill(sql, &[], |_| String::new()).map_err(|error| match error {
         ParameterError::Unknown { name, .. } => ParameterError::None(name),
         other => other,
     })
@@ -174,7 +201,7 @@ mod tests {
     use super::*;
 
     fn filled(sql: &str) -> Result<String, ParameterError> {
-        fill(sql, &[("from", "F".to_owned()), ("to", "T".to_owned())])
+        fill(sql, &["from", "to"], |index| ["F", "T"][index].to_owned())
     }
 
     #[test]

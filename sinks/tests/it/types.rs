@@ -546,7 +546,7 @@ async fn round_trip(sink: &Sink, values: &[Values]) {
             .iter()
             .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
     };
-    for (row, found) in values.iter().zip(&answer.rows) {
+    for (row, found) in values.iter().zip(&answer.texts()) {
         let list = |list: &Vec<Option<i32>>| serde_json::to_string(list).unwrap();
         let expected = [
             row.0.map(|value| value.to_string()),

@@ -8,6 +8,7 @@ mod recommend;
 mod recommender;
 
 use api::{Model, ModelKind, Pipeline};
+use arrow::datatypes::SchemaRef;
 use recommender::RecommenderTable;
 use runtime::secrets::Secrets;
 
@@ -25,6 +26,18 @@ pub(crate) fn check(pipeline: &Pipeline, tables: &[TableDefinition]) -> Vec<Plan
                 recommender::check(columns, tables, &format!("spec.models[{index}].recommender"))
             }
         })
+        .collect()
+}
+
+/// The tables of recommenders with their columns; those of a query only the sink knows.
+pub(crate) fn recommenders(models: &[Model], tables: &[TableDefinition]) -> Vec<(String, SchemaRef)> {
+    let recommenders = models.iter().filter_map(|model| match &model.kind {
+        ModelKind::Sql(_) => None,
+        ModelKind::Recommender(columns) => RecommenderTable::new(model, columns, tables),
+    });
+    let definitions = recommenders.map(|table| table.definition(""));
+    definitions
+        .map(|table| (table.name.to_string(), table.schema))
         .collect()
 }
 

@@ -106,7 +106,7 @@ async fn rows(sink: &Sink, sql: &str) -> Vec<String> {
     let answer = sink.query(sql, &[]).await.unwrap();
     let text = |cell: &Option<String>| cell.clone().unwrap_or_else(|| "NULL".to_owned());
     answer
-        .rows
+        .texts()
         .iter()
         .map(|row| row.iter().map(text).collect::<Vec<_>>().join("|"))
         .collect()

@@ -3,50 +3,54 @@
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use jiff::Timestamp;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{
-    AssertSqlSafe, Column, Decode, Executor, Row, SqlSafeStr, Sqlite as Driver, Statement, TypeInfo, ValueRef,
+    Arguments, AssertSqlSafe, Column as _, Decode, Executor, Row, SqlSafeStr, Sqlite as Driver, Statement,
+    TypeInfo, ValueRef,
 };
 
 use super::connect::Connection;
 use super::{Sqlite, classify};
+use crate::answer::{Answer, Column, Dialect, Kind, Value};
 use crate::sql::parameters;
-use crate::{Answer, SinkError, SinkErrorKind};
+use crate::{SinkError, SinkErrorKind};
 
 /// Longest time that a question may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
 impl Sqlite {
     /// Asks a question, over the connection that cannot write.
-    pub(crate) async fn query(
-        &self,
-        sql: &str,
-        parameters: &[(&str, Timestamp)],
-    ) -> Result<Answer, SinkError> {
+    pub(crate) async fn query(&self, sql: &str, parameters: &[(&str, Value)]) -> Result<Answer, SinkError> {
         let context = || "asking a question".to_owned();
-        let literals: Vec<(&str, String)> = parameters
-            .iter()
-            .map(|(name, at)| (*name, format!("'{}'", at.strftime("%Y-%m-%d %H:%M:%S%.6f"))))
-            .collect();
-        let sql = parameters::fill(sql, &literals)
+        let bound = parameters::bind(sql, parameters, placeholder)
             .map_err(|error| SinkError::refused(context(), error.to_string()))?;
         let mut connection = self.begin_asking(context).await?;
         let live = connection.live();
         let ask = async {
             // Preparing gives the columns' names even if there are no rows.
-            let statement = live.prepare(AssertSqlSafe(sql.clone()).into_sql_str()).await?;
-            let columns = statement
+            let statement = live
+                .prepare(AssertSqlSafe(bound.sql.clone()).into_sql_str())
+                .await?;
+            let names: Vec<String> = statement
                 .columns()
                 .iter()
                 .map(|column| column.name().to_owned())
                 .collect();
-            let rows = sqlx::query(AssertSqlSafe(sql))
+            let arguments = arguments(&bound.values).map_err(sqlx::Error::Encode)?;
+            let rows = sqlx::query_with(AssertSqlSafe(bound.sql), arguments)
                 .persistent(false)
                 .fetch_all(live)
                 .await?;
-            let rows = rows.iter().map(cells).collect::<Result<_, _>>()?;
-            Ok(Answer { columns, rows })
+            let rows: Vec<Vec<Value>> = rows.iter().map(values).collect::<Result<_, _>>()?;
+            let column = |(index, name)| Column {
+                name,
+                kind: Kind::of_values(rows.iter().filter_map(|row| row.get(index))),
+            };
+            Ok(Answer {
+                columns: names.into_iter().enumerate().map(column).collect(),
+                rows,
+                dialect: Dialect::Sqlite,
+            })
         };
         let Ok(answer) = tokio::time::timeout(LIMIT, ask).await else {
             let problem = format!("there was no answer within {} s", LIMIT.as_secs());
@@ -95,20 +99,46 @@ async fn end_asking(mut connection: Connection, context: impl Fn() -> String) ->
     Ok(())
 }
 
-fn cells(row: &SqliteRow) -> Result<Vec<Option<String>>, sqlx::Error> {
-    (0..row.len()).map(|index| cell(row, index)).collect()
+/// Decimals are stored as floating point numbers.
+fn placeholder(number: usize, value: &Value) -> String {
+    match value {
+        Value::Decimal(_) => format!("CAST(?{number} AS REAL)"),
+        _ => format!("?{number}"),
+    }
 }
 
-/// Numbers as `SQLite` prints them, bytes as `PostgreSQL` does.
-fn cell(row: &SqliteRow, index: usize) -> Result<Option<String>, sqlx::Error> {
+fn arguments(values: &[&Value]) -> Result<SqliteArguments, sqlx::error::BoxDynError> {
+    let mut arguments = SqliteArguments::default();
+    for value in values {
+        match value {
+            Value::Boolean(value) => arguments.add(i64::from(*value))?,
+            Value::Integer(number) => arguments.add(*number)?,
+            Value::Float(number) => arguments.add(*number)?,
+            other => arguments.add(other.text(Dialect::Sqlite))?,
+        }
+    }
+    Ok(arguments)
+}
+
+fn cells(row: &SqliteRow) -> Result<Vec<Option<String>>, sqlx::Error> {
+    let values = values(row)?;
+    Ok(values.iter().map(|value| value.text(Dialect::Sqlite)).collect())
+}
+
+fn values(row: &SqliteRow) -> Result<Vec<Value>, sqlx::Error> {
+    (0..row.len()).map(|index| value(row, index)).collect()
+}
+
+/// Bytes as `PostgreSQL` writes them.
+fn value(row: &SqliteRow, index: usize) -> Result<Value, sqlx::Error> {
     let value = row.try_get_raw(index)?;
     if value.is_null() {
-        return Ok(None);
+        return Ok(Value::Null);
     }
     let kind = value.type_info().name().to_owned();
-    let text = match kind.as_str() {
-        "INTEGER" => <i64 as Decode<'_, Driver>>::decode(value).map(|value| value.to_string()),
-        "REAL" => <f64 as Decode<'_, Driver>>::decode(value).map(|value| format!("{value:?}")),
+    let value = match kind.as_str() {
+        "INTEGER" => <i64 as Decode<'_, Driver>>::decode(value).map(Value::Integer),
+        "REAL" => <f64 as Decode<'_, Driver>>::decode(value).map(Value::Float),
         "BLOB" => <&[u8] as Decode<'_, Driver>>::decode(value).map(|bytes| {
             let mut text = "\\x".to_owned();
             for byte in bytes {
@@ -116,9 +146,9 @@ fn cell(row: &SqliteRow, index: usize) -> Result<Option<String>, sqlx::Error> {
                     [byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0')),
                 );
             }
-            text
+            Value::Text(text)
         }),
-        _ => <&str as Decode<'_, Driver>>::decode(value).map(str::to_owned),
+        _ => <&str as Decode<'_, Driver>>::decode(value).map(|text| Value::Text(text.to_owned())),
     };
-    text.map(Some).map_err(sqlx::Error::Decode)
+    value.map_err(sqlx::Error::Decode)
 }

@@ -67,6 +67,7 @@ macro_rules! promises {
             a_model_that_fails_leaves_its_rows,
             a_model_does_not_touch_what_is_not_its_own,
             questions_are_answered_as_text,
+            values_of_a_question_are_bound,
             questions_cannot_change_anything,
         }
     };
@@ -172,7 +173,7 @@ pub(crate) async fn rows(sink: &Sink, sql: &str) -> Vec<String> {
     let answer = sink.query(sql, &[]).await.unwrap();
     let text = |cell: &Option<String>| cell.clone().unwrap_or_else(|| "NULL".to_owned());
     answer
-        .rows
+        .texts()
         .iter()
         .map(|row| row.iter().map(text).collect::<Vec<_>>().join("|"))
         .collect()

@@ -1,5 +1,7 @@
 //! Questions over the tables.
 
+use sinks::answer::{Kind, Value};
+
 use super::*;
 
 pub(crate) async fn questions_are_answered_as_text(home: &impl Home) {
@@ -30,15 +32,15 @@ pub(crate) async fn questions_are_answered_as_text(home: &impl Home) {
     .await;
     let instant = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
     let span = [
-        ("from", instant("2026-01-01T00:00:00Z")),
-        ("to", instant("2026-01-01T00:01:00Z")),
+        ("from", instant("2026-01-01T00:00:00Z").into()),
+        ("to", instant("2026-01-01T00:01:00Z").into()),
     ];
     let sql = "SELECT \"user id\", ':from' AS \"it's :to\", NULL AS none, 1.5 AS number \
                FROM plays WHERE at >= :from AND at < :to; -- :until";
     let answer = sink.query(sql, &span).await.unwrap();
-    assert_eq!(answer.columns, ["user id", "it's :to", "none", "number"]);
+    assert_eq!(answer.names(), ["user id", "it's :to", "none", "number"]);
     let text = |text: &str| Some(text.to_owned());
-    assert_eq!(answer.rows, [[text("2"), text(":from"), None, text("1.5")]]);
+    assert_eq!(answer.texts(), [[text("2"), text(":from"), None, text("1.5")]]);
 
     let empty = sink
         .query(
@@ -48,9 +50,57 @@ pub(crate) async fn questions_are_answered_as_text(home: &impl Home) {
         .await
         .unwrap();
     assert_eq!(
-        (empty.columns.as_slice(), empty.rows.len()),
-        (["at", "user id"].map(str::to_owned).as_slice(), 0)
+        (empty.names().as_slice(), empty.rows.len()),
+        (["at", "user id"].as_slice(), 0)
     );
+}
+
+/// Values are bound: none of them is read as SQL, whatever its type.
+pub(crate) async fn values_of_a_question_are_bound(home: &impl Home) {
+    let sink = prepared(home, vec![plays(Write::Append)]).await;
+    store(&sink, &[play_rows(&[play(1, "it's :b", 7)])]).await;
+    let values = [
+        ("unused", Value::Text("x".to_owned())),
+        ("a", Value::Integer(1)),
+        ("b", Value::Text("it's :b".to_owned())),
+        ("c", Value::Float(7.5)),
+        ("d", Value::Boolean(true)),
+        ("e", Value::Decimal("12.50".to_owned())),
+        ("f", Value::Date(20_454)),
+        ("g", Value::Null),
+    ];
+    let sql = "SELECT :a AS a, :b AS b, :c AS c, :d AS d, :e AS e, :f AS f, :g AS g, :a AS again FROM plays \
+               WHERE id = :a AND name = :b AND amount < :c AND amount < :e AND :d";
+    let answer = sink.query(sql, &values).await.unwrap();
+    let [row] = answer.rows.as_slice() else {
+        panic!("{answer:?}")
+    };
+    let kinds = [Kind::Boolean, Kind::Decimal { scale: Some(2) }, Kind::Date];
+    let [d, e, f] = [3, 4, 5].map(|index: usize| row[index].clone().into_kind(kinds[index - 3]));
+    assert_eq!(
+        (&row[0], &row[1], &row[2], &row[6], &row[7]),
+        (
+            &Value::Integer(1),
+            &Value::Text("it's :b".to_owned()),
+            &Value::Float(7.5),
+            &Value::Null,
+            &Value::Integer(1)
+        )
+    );
+    assert_eq!(
+        (d, e, f),
+        (
+            Value::Boolean(true),
+            Value::Decimal("12.50".to_owned()),
+            Value::Date(20_454)
+        )
+    );
+    let none = [("a", Value::Text("1 OR 1 = 1".to_owned()))];
+    let answer = sink
+        .query("SELECT id FROM plays WHERE name = :a", &none)
+        .await
+        .unwrap();
+    assert!(answer.rows.is_empty());
 }
 
 pub(crate) async fn questions_cannot_change_anything(home: &impl Home) {

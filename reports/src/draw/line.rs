@@ -5,11 +5,11 @@ use ratatui::layout::Rect;
 use ratatui::symbols::Marker;
 use ratatui::text::Line;
 use ratatui::widgets::{Axis, Chart, Dataset, GraphType, Widget};
-use sinks::Answer;
 
-use super::draw::{last_number_column, number, whole_seconds};
-use crate::style::{Style, grouped};
-use crate::table::width as columns;
+use super::cells::{last_number_column, text};
+use crate::terminal::style::{Style, grouped};
+use crate::terminal::table::width as columns;
+use sinks::answer::{Answer, Value};
 
 const HEIGHT: u16 = 10;
 const WIDEST: usize = 100;
@@ -20,7 +20,7 @@ const FEWEST: usize = 2;
 /// `None` if there is no line to draw: no numbers, or too few.
 pub(super) fn draw(answer: &Answer, style: Style) -> Option<Vec<String>> {
     let column = last_number_column(answer).filter(|column| *column > 0)?;
-    let value = |row: &Vec<Option<String>>| number(row.get(column)?.as_deref());
+    let value = |row: &Vec<Value>| row.get(column)?.number();
     let points: Vec<(f64, f64)> = answer
         .rows
         .iter()
@@ -30,9 +30,9 @@ pub(super) fn draw(answer: &Answer, style: Style) -> Option<Vec<String>> {
     if points.len() < FEWEST {
         return None;
     }
-    let label = |row: Option<&Vec<Option<String>>>| {
-        let text = row.and_then(|row| row.first()?.as_deref()).unwrap_or("");
-        whole_seconds(text).to_owned()
+    let label = |row: Option<&Vec<Value>>| {
+        let value = row.and_then(|row| row.first());
+        value.map_or_else(String::new, |value| text(answer, value))
     };
     let last = answer.rows.len().saturating_sub(1) as f64;
     let lowest = points.iter().map(|point| point.1).fold(0.0, f64::min);
@@ -67,18 +67,24 @@ fn shown(value: f64) -> Line<'static> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sinks::answer::{Column, Dialect, Kind};
 
     #[test]
     fn a_line_rises_from_the_left_below_to_the_right_above() {
-        let row = |hour: u32, plays: u32| {
+        let column = |name: &str, kind| Column {
+            name: name.to_owned(),
+            kind,
+        };
+        let row = |hour: i64, plays: i64| {
             vec![
-                Some(format!("2026-01-01 {hour:02}:00:00.000000")),
-                Some(plays.to_string()),
+                Value::Timestamp(1_767_225_600_000_000 + hour * 3_600_000_000),
+                Value::Integer(plays),
             ]
         };
         let answer = Answer {
-            columns: vec!["hour".to_owned(), "plays".to_owned()],
+            columns: vec![column("hour", Kind::Timestamp), column("plays", Kind::Integer)],
             rows: (0..24).map(|hour| row(hour, hour * 100)).collect(),
+            dialect: Dialect::Sqlite,
         };
         let lines = draw(
             &answer,

@@ -7,7 +7,7 @@ const CUT: char = '…';
 
 /// Which side of its column a cell stands at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Align {
+pub enum Align {
     /// Text.
     Left,
     /// Numbers.
@@ -16,13 +16,13 @@ pub(crate) enum Align {
 
 /// Columns that a terminal needs for `text`.
 #[must_use]
-pub(crate) fn width(text: &str) -> usize {
+pub fn width(text: &str) -> usize {
     Span::raw(text).width()
 }
 
 /// `text` cut to `columns`, and filled up to them.
 #[must_use]
-pub(crate) fn fit(text: &str, columns: usize, align: Align) -> String {
+pub fn fit(text: &str, columns: usize, align: Align) -> String {
     let text = cut(text, columns);
     let fill = " ".repeat(columns.saturating_sub(width(&text)));
     match align {
@@ -33,7 +33,7 @@ pub(crate) fn fit(text: &str, columns: usize, align: Align) -> String {
 
 /// `text` on one line of at most `columns`.
 #[must_use]
-pub(crate) fn cut(text: &str, columns: usize) -> String {
+pub fn cut(text: &str, columns: usize) -> String {
     let text: String = text
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
@@ -60,7 +60,7 @@ pub(crate) fn cut(text: &str, columns: usize) -> String {
 /// Rows under their headings, two spaces between columns, no line longer than `total`: the widest columns give way.
 /// Rows shorter than the headings are filled up.
 #[must_use]
-pub(crate) fn render(headings: &[&str], aligns: &[Align], rows: &[Vec<String>], total: usize) -> Vec<String> {
+pub fn render(headings: &[&str], aligns: &[Align], rows: &[Vec<String>], total: usize) -> Vec<String> {
     let widths = widths(headings, rows, total);
     let line = |cells: &mut dyn Iterator<Item = &str>| {
         let cells: Vec<String> = widths

@@ -8,23 +8,23 @@ const PLAIN_WIDTH: usize = 100;
 
 /// How text may look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Style {
+pub struct Style {
     /// Escape sequences are understood and wanted.
-    pub(crate) colours: bool,
+    pub colours: bool,
     /// Columns.
-    pub(crate) width: usize,
+    pub width: usize,
 }
 
 impl Style {
     /// Neither colours nor a terminal.
-    pub(crate) const PLAIN: Self = Self {
+    pub const PLAIN: Self = Self {
         colours: false,
         width: PLAIN_WIDTH,
     };
 
     /// What standard output is. `NO_COLOR` (<https://no-color.org>) is respected.
     #[must_use]
-    pub(crate) fn of_stdout() -> Self {
+    pub fn of_stdout() -> Self {
         if !std::io::stdout().is_terminal() {
             return Self::PLAIN;
         }
@@ -38,31 +38,31 @@ impl Style {
 
     /// A heading.
     #[must_use]
-    pub(crate) fn bold(self, text: impl Display) -> String {
+    pub fn bold(self, text: impl Display) -> String {
         self.paint("1", text)
     }
 
     /// What is good.
     #[must_use]
-    pub(crate) fn green(self, text: impl Display) -> String {
+    pub fn green(self, text: impl Display) -> String {
         self.paint("32", text)
     }
 
     /// What needs somebody.
     #[must_use]
-    pub(crate) fn red(self, text: impl Display) -> String {
+    pub fn red(self, text: impl Display) -> String {
         self.paint("31", text)
     }
 
     /// Bars and lines.
     #[must_use]
-    pub(crate) fn cyan(self, text: impl Display) -> String {
+    pub fn cyan(self, text: impl Display) -> String {
         self.paint("36", text)
     }
 
     /// What matters less.
     #[must_use]
-    pub(crate) fn dim(self, text: impl Display) -> String {
+    pub fn dim(self, text: impl Display) -> String {
         self.paint("2", text)
     }
 
@@ -82,13 +82,13 @@ fn wants_colours(no_color: Option<&std::ffi::OsStr>) -> bool {
 
 /// A number with its thousands apart: `1,234,567`.
 #[must_use]
-pub(crate) fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     group_digits(&number.to_string())
 }
 
 /// Digits with their thousands apart.
 #[must_use]
-pub(crate) fn group_digits(digits: &str) -> String {
+pub fn group_digits(digits: &str) -> String {
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
@@ -101,7 +101,7 @@ pub(crate) fn group_digits(digits: &str) -> String {
 
 /// `1 topic`, `2 topics`.
 #[must_use]
-pub(crate) fn count(number: u64, singular: &str, plural: &str) -> String {
+pub fn count(number: u64, singular: &str, plural: &str) -> String {
     format!(
         "{} {}",
         grouped(number),

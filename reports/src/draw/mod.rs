@@ -1,27 +1,27 @@
 //! An answer as text: table, bars, line or number. Pure.
 
+mod cells;
+mod line;
+
 use std::fmt::Write;
 
-use api::{Chart, Report};
-use sinks::Answer;
+use api::Chart;
 
-use super::line;
-use crate::style::{Style, group_digits};
-use crate::table::{Align, cut, fit, render, width};
-
-/// What stands for NULL.
-const NULL: &str = "–";
+use crate::terminal::style::Style;
+use crate::terminal::table::{Align, cut, fit, render, width};
+use cells::{align, last_number_column, shown, text};
+use sinks::answer::Answer;
 
 /// Rows of a table that are shown; more go into a file (`--csv`).
 const MOST_ROWS: usize = 50;
 
-/// The report, its heading first and a line break last.
-pub(super) fn draw(report: &Report, answer: &Answer, style: Style) -> String {
-    let mut text = format!("{}\n", style.bold(&report.title));
+/// The answer under its heading, a line break last.
+#[must_use]
+pub fn draw(title: &str, chart: Chart, answer: &Answer, style: Style) -> String {
     let lines = if answer.rows.is_empty() {
         vec![style.dim("no rows in the asked time")]
     } else {
-        match report.chart {
+        match chart {
             Chart::Bar => bars(answer, style),
             Chart::Line => line::draw(answer, style),
             Chart::Number => Some(numbers(answer, style)),
@@ -29,6 +29,13 @@ pub(super) fn draw(report: &Report, answer: &Answer, style: Style) -> String {
         }
         .unwrap_or_else(|| table(answer, style))
     };
+    under(title, &lines, style)
+}
+
+/// Lines under a heading, a line break last.
+#[must_use]
+pub fn under(title: &str, lines: &[String], style: Style) -> String {
+    let mut text = format!("{}\n", style.bold(title));
     for line in lines {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "  {line}");
@@ -37,17 +44,13 @@ pub(super) fn draw(report: &Report, answer: &Answer, style: Style) -> String {
 }
 
 fn table(answer: &Answer, style: Style) -> Vec<String> {
-    let headings: Vec<&str> = answer.columns.iter().map(String::as_str).collect();
+    let headings = answer.names();
     let aligns: Vec<Align> = (0..headings.len()).map(|column| align(answer, column)).collect();
     let rows: Vec<Vec<String>> = answer
         .rows
         .iter()
         .take(MOST_ROWS)
-        .map(|row| {
-            row.iter()
-                .map(|cell| cell.as_deref().map_or(NULL, whole_seconds).to_owned())
-                .collect()
-        })
+        .map(|row| row.iter().map(|value| text(answer, value)).collect())
         .collect();
     let mut lines = render(&headings, &aligns, &rows, style.width.saturating_sub(2));
     if let Some(first) = lines.first_mut() {
@@ -69,23 +72,18 @@ fn bars(answer: &Answer, style: Style) -> Option<Vec<String>> {
         .rows
         .iter()
         .map(|row| {
-            let label: Vec<&str> = row
-                .iter()
-                .take(last)
-                .map(|cell| cell.as_deref().unwrap_or(NULL))
-                .collect();
-            label.join(" · ")
+            let label = row.iter().take(last).map(|value| {
+                let text = value.text(answer.dialect);
+                text.unwrap_or_else(|| cells::NULL.to_owned())
+            });
+            label.collect::<Vec<_>>().join(" · ")
         })
         .collect();
-    let values: Vec<Option<f64>> = answer
-        .rows
-        .iter()
-        .map(|row| number(row.get(last)?.as_deref()))
-        .collect();
+    let values: Vec<Option<f64>> = answer.rows.iter().map(|row| row.get(last)?.number()).collect();
     let texts: Vec<String> = answer
         .rows
         .iter()
-        .map(|row| shown(row.get(last).and_then(Option::as_deref)))
+        .map(|row| shown(answer, row.get(last)))
         .collect();
     let available = style.width.saturating_sub(2);
     let label_columns = labels
@@ -127,84 +125,48 @@ fn bar(value: f64, most: f64, columns: usize) -> String {
 }
 
 fn numbers(answer: &Answer, style: Style) -> Vec<String> {
-    let cells = answer.rows.iter().flat_map(|row| answer.columns.iter().zip(row));
-    cells
-        .map(|(column, cell)| {
-            let column = cut(column, style.width / 2);
-            format!("{} {}", style.bold(shown(cell.as_deref())), style.dim(column))
-        })
-        .collect()
-}
-
-/// Databases print instants down to microseconds, also where they stand for an hour.
-pub(super) fn whole_seconds(text: &str) -> &str {
-    text.strip_suffix(".000000").unwrap_or(text)
-}
-
-/// A number with its thousands apart, anything else as it is.
-fn shown(cell: Option<&str>) -> String {
-    let Some(text) = cell else { return NULL.to_owned() };
-    let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || !is_digits(whole) || !is_digits(fraction) {
-        return text.to_owned();
-    }
-    // SQLite prints sums of reals as 12.0.
-    let fraction = fraction.trim_end_matches('0');
-    let fraction: String = fraction.chars().take(3).collect();
-    let point = if fraction.is_empty() { "" } else { "." };
-    format!("{sign}{}{point}{fraction}", group_digits(whole))
-}
-
-pub(super) fn number(cell: Option<&str>) -> Option<f64> {
-    cell?.parse().ok().filter(|number: &f64| number.is_finite())
-}
-
-/// The last column that holds nothing but numbers.
-pub(super) fn last_number_column(answer: &Answer) -> Option<usize> {
-    (0..answer.columns.len())
-        .rev()
-        .find(|column| align(answer, *column) == Align::Right)
-}
-
-fn align(answer: &Answer, column: usize) -> Align {
-    let mut cells = answer
+    let cells = answer
         .rows
         .iter()
-        .filter_map(|row| row.get(column)?.as_deref())
-        .peekable();
-    let numeric = cells.peek().is_some() && cells.all(|cell| number(Some(cell)).is_some());
-    if numeric { Align::Right } else { Align::Left }
+        .flat_map(|row| answer.names().into_iter().zip(row));
+    cells
+        .map(|(column, value)| {
+            let column = cut(column, style.width / 2);
+            format!("{} {}", style.bold(shown(answer, Some(value))), style.dim(column))
+        })
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sinks::answer::{Column, Dialect, Kind, Value};
 
+    /// Cells that read as numbers are numbers.
     fn answer(columns: &[&str], rows: &[&[&str]]) -> Answer {
-        let cell = |cell: &&str| (*cell != "NULL").then(|| (*cell).to_owned());
+        let cell = |cell: &&str| match cell.parse::<i64>() {
+            Ok(number) => Value::Integer(number),
+            Err(_) if *cell == "NULL" => Value::Null,
+            Err(_) => Value::Text((*cell).to_owned()),
+        };
+        let rows: Vec<Vec<Value>> = rows.iter().map(|row| row.iter().map(cell).collect()).collect();
+        let column = |(index, name): (usize, &&str)| Column {
+            name: (*name).to_owned(),
+            kind: Kind::of_values(rows.iter().filter_map(|row| row.get(index))),
+        };
         Answer {
-            columns: columns.iter().map(|&column| column.to_owned()).collect(),
-            rows: rows.iter().map(|row| row.iter().map(cell).collect()).collect(),
+            columns: columns.iter().enumerate().map(column).collect(),
+            rows,
+            dialect: Dialect::Sqlite,
         }
     }
 
     fn drawn(chart: Chart, answer: &Answer, width: usize) -> String {
-        let report = Report {
-            name: "r".to_owned(),
-            title: "Title".to_owned(),
-            chart,
-            sql: String::new(),
+        let style = Style {
+            colours: false,
+            width,
         };
-        draw(
-            &report,
-            answer,
-            Style {
-                colours: false,
-                width,
-            },
-        )
+        draw("Title", chart, answer, style)
     }
 
     fn genres() -> Answer {
@@ -274,34 +236,13 @@ mod tests {
 
     #[test]
     fn long_tables_say_how_much_is_left_out() {
-        let rows: Vec<Vec<Option<String>>> = (0..60).map(|row| vec![Some(row.to_string())]).collect();
-        let text = drawn(
-            Chart::Table,
-            &Answer {
-                columns: vec!["n".to_owned()],
-                rows,
-            },
-            80,
-        );
+        let rows: Vec<String> = (0..60).map(|row: i32| row.to_string()).collect();
+        let rows: Vec<[&str; 1]> = rows.iter().map(|row| [row.as_str()]).collect();
+        let rows: Vec<&[&str]> = rows.iter().map(<[&str; 1]>::as_slice).collect();
+        let text = drawn(Chart::Table, &answer(&["n"], &rows), 80);
         assert!(
             text.ends_with("  … 10 more rows: print all of them with --csv\n"),
             "{text}"
         );
-    }
-
-    #[test]
-    fn numbers_are_grouped_and_everything_else_is_left_alone() {
-        for (cell, text) in [
-            (Some("1234567"), "1,234,567"),
-            (Some("-1234.5000"), "-1,234.5"),
-            (Some("12.0"), "12"),
-            (Some("0.123456"), "0.123"),
-            (Some("1e9"), "1e9"),
-            (Some("pop"), "pop"),
-            (Some(""), ""),
-            (None, "–"),
-        ] {
-            assert_eq!(shown(cell), text);
-        }
     }
 }

@@ -9,16 +9,16 @@ use jiff::{SignedDuration, Timestamp, Unit};
 
 /// From an instant up to another one, which is not included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span {
+pub struct Span {
     /// `:from`.
-    pub(crate) from: Timestamp,
+    pub from: Timestamp,
     /// `:to`.
-    pub(crate) to: Timestamp,
+    pub to: Timestamp,
 }
 
 /// Why a text is no time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum SpanError {
+pub enum SpanError {
     /// It cannot be read.
     #[error("{text:?} is no time; write 2026-01-31T12:00:00Z, 2026-01-31, -2h (two hours ago) or now")]
     Unreadable {
@@ -38,7 +38,8 @@ pub(crate) enum SpanError {
 impl Span {
     /// What is usually asked for: the window that the generator fills, else the last 24 hours. Hourly sums belong to
     /// the hour's beginning, so it begins with a full hour.
-    pub(crate) fn usual(pipeline: &Pipeline, now: Timestamp) -> Self {
+    #[must_use]
+    pub fn usual(pipeline: &Pipeline, now: Timestamp) -> Self {
         match pipeline.generator.as_ref().map(|generator| &generator.event_time) {
             Some(EventTime::Window { from, to }) => Self {
                 from: full_hour(*from),
@@ -52,12 +53,7 @@ impl Span {
     }
 
     /// The span as it was typed; what was not is `usual`'s.
-    pub(crate) fn new(
-        from: Option<&str>,
-        to: Option<&str>,
-        now: Timestamp,
-        usual: Self,
-    ) -> Result<Self, SpanError> {
+    pub fn new(from: Option<&str>, to: Option<&str>, now: Timestamp, usual: Self) -> Result<Self, SpanError> {
         let read = |text: Option<&str>, usual| text.map_or(Ok(usual), |text| instant(text, now));
         let span = Self {
             from: read(from, usual.from)?,
@@ -92,7 +88,7 @@ fn full_hour(instant: Timestamp) -> Timestamp {
 }
 
 /// Without a zone it is UTC.
-fn instant(text: &str, now: Timestamp) -> Result<Timestamp, SpanError> {
+pub(crate) fn instant(text: &str, now: Timestamp) -> Result<Timestamp, SpanError> {
     let unreadable = || SpanError::Unreadable {
         text: text.to_owned(),
     };
