@@ -7,6 +7,7 @@
     clippy::indexing_slicing
 )]
 
+#[allow(dead_code, reason = "no test program uses all of it")]
 mod support;
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! Bytes in JSON: as text where they are text.
 
+use std::fmt::Write;
+
 use serde::{Deserialize, Serialize};
 
 /// A record's key, value or header: any bytes.
@@ -26,7 +28,10 @@ impl From<Bytes> for Written {
 
 impl Written {
     fn hex(bytes: &[u8]) -> Self {
-        let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut hex = String::with_capacity(2 * bytes.len());
+        for byte in bytes {
+            write!(hex, "{byte:02x}").unwrap();
+        }
         Self::Hex { hex }
     }
 }

@@ -26,4 +26,4 @@ pub mod stored;
 pub mod topic;
 
 /// For everything that is awaited; enough for a busy machine.
-pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_mins(2);

@@ -1,6 +1,6 @@
 //! What the programs of earlier releases left behind, and what these make of it: the recordings of `upgrade`.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 use testbed::{Kafka, Postgres};
@@ -173,9 +173,9 @@ fn produced_what_came_next(place: &Place, recording: &Recording) {
     let all = Topic::read(&place.bootstrap, EVENTS);
     for partition in 0..3 {
         for (place, numbers) in topic::numbers(all.partition(partition)) {
-            let sorted: BTreeMap<u64, ()> = numbers.iter().map(|number| (*number, ())).collect();
+            let sorted: BTreeSet<u64> = numbers.iter().copied().collect();
             assert!(
-                sorted.into_keys().eq(0..numbers.len() as u64),
+                sorted.iter().copied().eq(0..numbers.len() as u64),
                 "{place:?} in partition {partition}"
             );
         }
