@@ -14,10 +14,10 @@ NODE_FEATURES = --features testbed/node,operator/node
 NODE_TESTS = --test node --test node_leftovers
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-node lint deny generate bench
+.PHONY: help build run test test-node test-upgrade record lint deny generate bench
 
 help: ## List what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build the command `streampipeline`: target/debug/streampipeline
 	$(BUILD) --bin streampipeline
@@ -33,6 +33,21 @@ test-node: ## Run the tests that run pods on a Kubernetes node (root; installs c
 	testbed/install-node
 	$(CARGO) build --locked --workspace $(NODE_FEATURES) $(NODE_TESTS) --bins
 	$(CARGO) test --locked --workspace $(NODE_FEATURES) $(NODE_TESTS)
+
+# The release before this one, or any other revision.
+FROM = e766835
+
+test-upgrade: ## Replace the programs of a revision (FROM=e766835) by these while a pipeline runs: upgrade/README.md
+	$(CARGO) build --locked --release $(RELEASE)
+	$(BUILD) --bin upgrade
+	programs=$$(bench/build-revision $(FROM) $(RELEASE)) && \
+	$(TARGET)/debug/upgrade run --old "$$programs" --new $(TARGET)/release
+
+record: ## Write down what these programs leave behind, for the tests of the releases after: upgrade/README.md
+	$(BUILD) --bins
+	revision=$$(git rev-parse --short=7 HEAD) && export STREAMPIPELINE_RECORD="$$revision" && \
+	$(TARGET)/debug/upgrade record --programs $(TARGET)/debug --revision "$$revision" && \
+	$(CARGO) test --locked --workspace --test it --test recorded record -- --ignored
 
 lint: deny ## Check format, lints, licences and dependencies
 	$(CARGO) fmt --all --check

@@ -32,12 +32,11 @@ impl JsonSchema for AmountText {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not an amount of processor time or memory")]
 pub(crate) struct AmountError {
-    /// What was written.
     pub(crate) text: String,
 }
 
 impl AmountError {
-    /// What would do, for an error message.
+    /// What to write instead, for an error message.
     pub(crate) const REMEDY: &'static str =
         "write an amount such as 500m or 1.5 (processors), 512Mi or 1.5Gi (memory)";
 }

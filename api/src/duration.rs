@@ -38,12 +38,11 @@ impl JsonSchema for DurationText {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a length of time")]
 pub struct DurationError {
-    /// What was written.
     pub text: String,
 }
 
 impl DurationError {
-    /// What would do, for an error message.
+    /// What to write instead, for an error message.
     pub const REMEDY: &'static str =
         "write whole hours, minutes, seconds and milliseconds such as 1h30m, 5m, 60s or 500ms";
 }

@@ -49,7 +49,6 @@ pub enum EventTime {
     Now,
     /// A uniform instant of the window `[from, to)`, deterministic from the seed.
     Window {
-        /// First instant.
         from: Timestamp,
         /// End, excluded.
         to: Timestamp,

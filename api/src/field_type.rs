@@ -29,7 +29,6 @@ pub enum FieldType {
     String,
     /// An instant in UTC, microseconds.
     Timestamp(TimestampFormat),
-    /// A list.
     Array(Box<FieldType>),
     /// An object with any keys and values of one type.
     Map(Box<FieldType>),
@@ -56,7 +55,6 @@ pub struct FieldTypeError {
     pub text: String,
     /// Where in it, counted from 1.
     pub position: usize,
-    /// What is wrong there.
     pub problem: String,
 }
 

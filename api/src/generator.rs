@@ -151,9 +151,7 @@ pub struct Generator {
     pub topic: TopicName,
     /// Events a second over all replicas (mean over the shape's period when there is a shape). More than 0.
     pub rate: f64,
-    /// How the rate varies over time.
     pub shape: RateShape,
-    /// What event times say.
     pub event_time: EventTime,
     /// The same seed gives the same events.
     pub seed: u64,

@@ -88,7 +88,6 @@ pub struct TlsSpec {
 pub struct Kafka {
     /// `host:port`, at least one.
     pub bootstrap_servers: Vec<String>,
-    /// How connections are secured.
     pub security: Security,
 }
 
@@ -122,7 +121,6 @@ pub enum SecurityProtocol {
 /// SASL authentication.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sasl {
-    /// How the password is proved.
     pub mechanism: SaslMechanism,
     /// Secret with the keys `username` and `password`.
     pub secret: SecretRef,

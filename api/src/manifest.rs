@@ -16,11 +16,8 @@ use crate::status::StreamPipelineStatus;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {problem}; {remedy}")]
 pub struct ManifestError {
-    /// Where.
     pub place: Place,
-    /// What is wrong there.
     pub problem: String,
-    /// What would do.
     pub remedy: String,
 }
 
@@ -29,7 +26,6 @@ pub struct ManifestError {
 pub enum Place {
     /// In the text, both counted from 1.
     Position {
-        /// The line.
         line: u64,
         /// The character in it.
         column: u64,
@@ -227,7 +223,7 @@ fn without_location(error: &Error) -> String {
         .map_or(text.clone(), |(problem, _)| problem.to_owned())
 }
 
-/// The name that was probably meant, or all that would do.
+/// The name that was probably meant, or all that are known.
 fn suggest(written: &str, known: &[&str]) -> String {
     let close = known
         .iter()

@@ -76,9 +76,7 @@ fn ten() -> i64 {
 pub struct Model {
     /// The table that it fills.
     pub name: TableName,
-    /// When it runs.
     pub schedule: Schedule,
-    /// What it does.
     pub kind: ModelKind,
 }
 
@@ -96,9 +94,7 @@ pub enum ModelKind {
 pub struct Recommender {
     /// Table of interactions.
     pub interactions: TableName,
-    /// Its user column.
     pub user: String,
-    /// Its item column.
     pub item: String,
     /// Recommendations a user.
     pub top: u32,

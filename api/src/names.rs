@@ -43,7 +43,6 @@ macro_rules! name_type {
                 }
             }
 
-            /// The name as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0

@@ -9,9 +9,7 @@ use crate::rule::RuleText;
 pub struct Problem {
     /// Where: `spec.tables[1].write.merge.key[0]`.
     pub path: String,
-    /// What is wrong there.
     pub problem: String,
-    /// What to do about it.
     pub remedy: String,
 }
 

@@ -32,12 +32,11 @@ impl JsonSchema for QuantityText {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a size in bytes")]
 pub struct QuantityError {
-    /// What was written.
     pub text: String,
 }
 
 impl QuantityError {
-    /// What would do, for an error message.
+    /// What to write instead, for an error message.
     pub const REMEDY: &'static str =
         "write a whole number with one of k, M, G, T, Ki, Mi, Gi, Ti, such as 16Mi";
 }

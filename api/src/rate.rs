@@ -94,7 +94,6 @@ pub enum RateShape {
         every: Duration,
         /// Length of a burst.
         lasting: Duration,
-        /// Events a second during a burst.
         rate: f64,
     },
     /// Relative weights of the hours of a day in UTC, repeated; linear in between. 24 weights, mean more than 0.

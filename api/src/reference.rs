@@ -114,7 +114,6 @@ fn no_such_table() -> (&'static str, String) {
 pub struct Reference {
     /// The table's name in SQL and in the sink.
     pub name: TableName,
-    /// Where its rows come from.
     pub source: ReferenceSource,
     /// Columns of the primary key, possibly none.
     pub key: Vec<String>,

@@ -45,9 +45,7 @@ fn table() -> Chart {
 pub struct Report {
     /// Its name on the command line.
     pub name: String,
-    /// Its heading.
     pub title: String,
-    /// How it is drawn.
     pub chart: Chart,
     /// The question. `:from` and `:to` are the bounds of the asked time span.
     pub sql: String,

@@ -147,7 +147,6 @@ impl Default for ScalingSpec {
 pub struct Scaling {
     /// Fewest workers; 0 lets an idle pipeline have none.
     pub min: u32,
-    /// Most workers.
     pub max: u32,
     /// A backlog is to be gone within this time.
     pub drain_within: Duration,
@@ -157,7 +156,6 @@ pub struct Scaling {
     pub patience: Duration,
     /// Times with other bounds; the first that is open counts.
     pub windows: Vec<ScalingWindow>,
-    /// Whether decisions are applied.
     pub mode: ScalingMode,
     /// Set: exactly so many workers, whatever the scaler thinks.
     pub replicas: Option<u32>,
@@ -166,9 +164,7 @@ pub struct Scaling {
 /// A time with other bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScalingWindow {
-    /// When it begins.
     pub schedule: Schedule,
-    /// How long it lasts.
     pub duration: Duration,
     /// Fewest workers within; absent means as at other times.
     pub min: Option<u32>,

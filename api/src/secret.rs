@@ -34,7 +34,6 @@ pub struct SecretRef {
 pub struct SecretUse {
     /// Where the manifest names it: `spec.sink.postgres.secretRef`.
     pub path: &'static str,
-    /// Which one.
     pub secret: SecretRef,
     /// The keys that it has to have.
     pub keys: &'static [&'static str],

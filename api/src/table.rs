@@ -147,7 +147,6 @@ pub struct Table {
     pub name: TableName,
     /// A `SELECT` over topics and references.
     pub sql: String,
-    /// How rows are written.
     pub write: Write,
     /// Secondary indexes: columns of each.
     pub indexes: Vec<Vec<String>>,
@@ -159,20 +158,15 @@ pub enum Write {
     /// Every row is added.
     Append,
     /// A row whose key is there already is ignored.
-    InsertOnce {
-        /// Primary key.
-        key: Vec<String>,
-    },
+    InsertOnce { key: Vec<String> },
     /// A row replaces the one with the same key.
     Upsert {
-        /// Primary key.
         key: Vec<String>,
         /// Replace only if this column is not smaller than the stored one; absent means that the last one wins.
         latest_by: Option<String>,
     },
     /// Rows with the same key are added up in the sink: the sink is the state store.
     Merge {
-        /// Primary key.
         key: Vec<String>,
         /// Every column that is not in the key, with how two values become one.
         columns: Vec<MergeColumn>,
@@ -193,9 +187,7 @@ impl Write {
 /// A merged column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MergeColumn {
-    /// The column.
     pub name: String,
-    /// How two values become one.
     pub function: MergeFunction,
 }
 
@@ -203,11 +195,8 @@ pub struct MergeColumn {
 /// in any order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MergeFunction {
-    /// Added.
     Sum,
-    /// The smaller.
     Min,
-    /// The larger.
     Max,
 }
 

@@ -115,7 +115,6 @@ pub enum StartFrom {
 /// A partition of a topic, as everything downstream names it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Partition {
-    /// The topic.
     pub topic: std::sync::Arc<str>,
     /// The number within it, from 0.
     pub number: i32,

@@ -110,7 +110,6 @@ pub struct PodTemplate {
     pub labels: BTreeMap<String, String>,
     /// Annotations besides the operator's own.
     pub annotations: BTreeMap<String, String>,
-    /// Processor time and memory.
     pub resources: Resources,
     /// Labels that a node has to have.
     pub node_selector: BTreeMap<String, String>,
@@ -118,7 +117,6 @@ pub struct PodTemplate {
     pub tolerations: Vec<Toleration>,
     /// Nodes and neighbours that are sought or avoided.
     pub affinity: Option<Affinity>,
-    /// The priority class.
     pub priority_class: Option<String>,
 }
 

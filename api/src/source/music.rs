@@ -157,7 +157,6 @@ impl MusicSpec {
 pub struct MusicSource {
     /// Size of the population; user ids are 1..=users.
     pub users: u32,
-    /// Where tracks come from.
     pub catalogue: CatalogueSource,
     /// Share of events that are likes, the others being plays; 0..=1.
     pub like_share: f64,

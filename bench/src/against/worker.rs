@@ -11,7 +11,7 @@ use crate::measure::{Comparison, megabytes, microseconds, rate, seconds};
 use crate::pipelines::{Pipeline, Sink, Table};
 use crate::programs::Programs;
 use crate::servers::Servers;
-use crate::worker::{Drained, EVENTS, PROGRAM, Worker, drain, prepare, takes};
+use crate::worker::{Drained, EVENTS, PROGRAM, Worker, drain, prepare, prepare_if_known};
 
 const TOPIC: &str = "against";
 /// SQLite takes a fifth of the records a second that PostgreSQL takes.
@@ -121,7 +121,7 @@ async fn once(
 async fn known_to_both(servers: &Servers, pair: &Pair, pipeline: &Pipeline<'_>) -> Result<bool, BenchError> {
     for programs in [&pair.before, &pair.now] {
         pipeline.sink.empty(servers).await?;
-        if !takes(servers, programs, pipeline)? {
+        if prepare_if_known(servers, programs, pipeline)?.is_none() {
             return Ok(false);
         }
     }

@@ -3,28 +3,24 @@
 //! counted the same way. decisions/0018-measuring.md says why it is done like this.
 
 mod cachegrind;
+mod counter;
 mod places;
 
 use std::fmt::Write;
-use std::path::PathBuf;
-use std::process::Command;
 
-use self::cachegrind::{Profile, counting, read};
+use self::cachegrind::Profile;
+use self::counter::{Counter, Path};
 use self::places::PLACES;
 use crate::error::{BenchError, io};
-use crate::generator::{self, perf_test, preload, values};
+use crate::generator::{perf_test, preload, values};
 use crate::pipelines::{Pipeline, Sink, Table};
-use crate::programs::{Programs, output_of};
+use crate::programs::Programs;
 use crate::servers::Servers;
-use crate::worker::{self, Worker, prepare, takes};
 
 /// Records of the shorter and the longer run of a worker.
-const RECORDS: [u64; 2] = [50_000, 450_000];
-/// Events of those of the generator.
-const EVENTS: [u64; 2] = [100_000, 1_100_000];
+const RECORDS: [u64; 2] = [50_000, 1_050_000];
 /// One record in so many is not JSON where dead letters are counted.
 const BAD: usize = 50;
-const DATABASE: &str = "instructions";
 
 /// What one record or event costs at each place, for each revision that can do it.
 #[derive(Debug)]
@@ -40,38 +36,47 @@ pub(crate) async fn count(servers: &Servers, revisions: &[&Programs]) -> Result<
         return Ok(Vec::new());
     };
     fill(servers, first).await?;
-    let bench = Bench { servers, revisions };
     let file = servers.folder().join("instructions.db");
-    let postgres = Sink::Postgres(DATABASE);
-    Ok(vec![
-        bench.events()?,
-        bench.backtest()?,
-        bench
-            .records("worker, append table", "counted", Table::Append, postgres)
-            .await?,
-        bench
-            .records(
-                "worker, merge table with a join",
-                "counted",
-                Table::Merge,
-                postgres,
-            )
-            .await?,
-        bench
-            .records("worker, a dead letter in 50", "bad", Table::Append, postgres)
-            .await?,
-        bench
-            .records(
-                "worker, append table in SQLite",
-                "counted",
-                Table::Append,
-                Sink::Sqlite(&file),
-            )
-            .await?,
-        bench
-            .records("worker into discard", "counted", Table::Append, Sink::Discard)
-            .await?,
-    ])
+    let append = Path {
+        what: "worker, append table",
+        name: "append",
+        topics: "counted",
+        table: Table::Append,
+        sink: Sink::Postgres("instructions"),
+    };
+    let paths = [
+        append,
+        Path {
+            what: "worker, merge table with a join",
+            name: "merge",
+            table: Table::Merge,
+            ..append
+        },
+        Path {
+            what: "worker, a dead letter in 50",
+            name: "letters",
+            topics: "bad",
+            ..append
+        },
+        Path {
+            what: "worker, append table in SQLite",
+            name: "sqlite",
+            sink: Sink::Sqlite(&file),
+            ..append
+        },
+        Path {
+            what: "worker into discard",
+            name: "discard",
+            sink: Sink::Discard,
+            ..append
+        },
+    ];
+    let counter = Counter { servers, revisions };
+    let mut all = vec![counter.events()?, counter.backtest()?];
+    for path in paths {
+        all.push(counter.records(path).await?);
+    }
+    Ok(all)
 }
 
 /// The topics `counted_0` and `counted_1` of the shorter and the longer run, and the same with bad records.
@@ -111,117 +116,6 @@ async fn fill(servers: &Servers, programs: &Programs) -> Result<(), BenchError> 
         perf_test(servers, &bad, records - 1_000, &values.display().to_string()).await?;
     }
     Ok(())
-}
-
-struct Bench<'a> {
-    servers: &'a Servers,
-    revisions: &'a [&'a Programs],
-}
-
-impl Bench<'_> {
-    /// The generator's events, which go nowhere.
-    fn events(&self) -> Result<Counted, BenchError> {
-        let manifest = self
-            .servers
-            .manifest(&Pipeline::new("generator", Table::Append))?;
-        let run = |programs: &Programs, events: u64| {
-            let count = events.to_string();
-            let arguments = ["--output", "none", "--unlimited", "--count", &count];
-            self.counted(
-                &self
-                    .servers
-                    .command(programs, generator::PROGRAM, &manifest, &arguments),
-            )
-        };
-        let [few, many] = EVENTS;
-        let each =
-            |programs: &&Programs| Ok(Some(run(programs, many)?.each(&run(programs, few)?, many - few)));
-        Ok(Counted {
-            what: "generator, an event",
-            profiles: self
-                .revisions
-                .iter()
-                .map(each)
-                .collect::<Result<_, BenchError>>()?,
-        })
-    }
-
-    /// A simulated day of the scaler and of those that it is compared with, as a whole.
-    fn backtest(&self) -> Result<Counted, BenchError> {
-        let run = |programs: &&Programs| {
-            let mut command = programs.command("streampipeline");
-            command.args(["backtest", "--trace", "day"]);
-            self.counted(&command).map(Some)
-        };
-        Ok(Counted {
-            what: "backtest of a day, all of it",
-            profiles: self.revisions.iter().map(run).collect::<Result<_, _>>()?,
-        })
-    }
-
-    /// A worker's records, from Kafka into a sink.
-    async fn records(
-        &self,
-        what: &'static str,
-        topics: &str,
-        table: Table,
-        sink: Sink<'_>,
-    ) -> Result<Counted, BenchError> {
-        let mut profiles = Vec::new();
-        for programs in self.revisions {
-            let mut runs = Vec::new();
-            for (run, records) in RECORDS.into_iter().enumerate() {
-                let topic = format!("{topics}_{run}");
-                let name = format!("counted-{:x}-{run}", profiles.len());
-                let pipeline = Pipeline {
-                    topic: &topic,
-                    sink,
-                    ..Pipeline::new(&name, table)
-                };
-                runs.extend(self.emptied(programs, &pipeline, records).await?);
-            }
-            let [few, many] = RECORDS;
-            profiles.push(match runs.as_slice() {
-                [shorter, longer] => Some(longer.each(shorter, many - few)),
-                // A revision that does not have this sink.
-                _ => None,
-            });
-        }
-        Ok(Counted { what, profiles })
-    }
-
-    /// A worker that empties a topic into an empty sink, if it has such a sink.
-    async fn emptied(
-        &self,
-        programs: &Programs,
-        pipeline: &Pipeline<'_>,
-        records: u64,
-    ) -> Result<Option<Profile>, BenchError> {
-        pipeline.sink.empty(self.servers).await?;
-        if !takes(self.servers, programs, pipeline)? {
-            return Ok(None);
-        }
-        let manifest = prepare(self.servers, programs, pipeline)?;
-        let run = self
-            .servers
-            .command(programs, worker::PROGRAM, &manifest, &["run"]);
-        let file = self.file();
-        let mut worker = Worker::start(counting(&run, &file), pipeline.topic).await?;
-        worker.stored(records).await?;
-        worker.stop().await?;
-        read(&file).map(Some)
-    }
-
-    /// A program that ends by itself.
-    fn counted(&self, command: &Command) -> Result<Profile, BenchError> {
-        let file = self.file();
-        output_of(&mut counting(command, &file))?;
-        read(&file)
-    }
-
-    fn file(&self) -> PathBuf {
-        self.servers.folder().join("cachegrind.out")
-    }
 }
 
 /// What each costs as Markdown, with the places that have at least a hundredth of it.

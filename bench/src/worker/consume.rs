@@ -1,7 +1,7 @@
 //! The worker alone: records that are fetched, decoded and put through SQL, and then go nowhere; next to Kafka's own
 //! consumer, which fetches them and does nothing with them.
 
-use super::drain::{PROGRAM, drain, takes};
+use super::drain::{PROGRAM, drain, prepare_if_known};
 use crate::ROUNDS;
 use crate::error::BenchError;
 use crate::generator::preload;
@@ -15,7 +15,7 @@ const EVENTS: u64 = 15_000_000;
 
 /// Into `discard`, next to `ConsumerPerformance` over the same topic.
 pub(crate) async fn consume(servers: &Servers, programs: &Programs) -> Result<Vec<Row>, BenchError> {
-    if !takes(servers, programs, &pipeline("consume"))? {
+    if prepare_if_known(servers, programs, &pipeline("consume"))?.is_none() {
         return Ok(vec![Row {
             what: "worker into discard".to_owned(),
             figure: "this revision has no such sink".to_owned(),

@@ -37,18 +37,18 @@ pub(crate) fn prepare(
     Ok(manifest)
 }
 
-/// Whether a revision's worker knows what stands in a pipeline's manifest; its tables are made.
-pub(crate) fn takes(
+/// The same. None: this revision's worker refuses the manifest, since it does not have what stands there.
+pub(crate) fn prepare_if_known(
     servers: &Servers,
     programs: &Programs,
     pipeline: &Pipeline<'_>,
-) -> Result<bool, BenchError> {
+) -> Result<Option<PathBuf>, BenchError> {
     let manifest = servers.manifest(pipeline)?;
     let mut prepare = servers.command(programs, PROGRAM, &manifest, &["prepare"]);
     let output = prepare.output().map_err(io(PROGRAM))?;
     match output.status.code() {
-        Some(0) => Ok(true),
-        Some(REFUSED) => Ok(false),
+        Some(0) => Ok(Some(manifest)),
+        Some(REFUSED) => Ok(None),
         _ => Err(BenchError::Program {
             program: PROGRAM.to_owned(),
             output: String::from_utf8_lossy(&output.stderr).into_owned(),

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Instant;
 
 pub(crate) use self::consume::consume;
-pub(crate) use self::drain::{Drained, PROGRAM, Worker, drain, prepare, takes};
+pub(crate) use self::drain::{Drained, PROGRAM, Worker, drain, prepare, prepare_if_known};
 use crate::ROUNDS;
 use crate::baselines::Ours;
 use crate::error::{BenchError, io};

@@ -18,6 +18,7 @@ mod answer;
 mod call;
 pub mod play;
 mod server;
+mod snapshot;
 mod store;
 
 pub use call::Call;

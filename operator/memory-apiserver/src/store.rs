@@ -40,9 +40,9 @@ pub struct Store {
     pub(crate) played: u64,
     /// Uids of what is there.
     pub(crate) living: HashSet<String>,
-    uids: u64,
+    pub(crate) uids: u64,
     /// What each manager applied last.
-    applied: BTreeMap<(Key, String, bool), Value>,
+    pub(crate) applied: BTreeMap<(Key, String, bool), Value>,
     /// How often each was created.
     pub created: BTreeMap<Key, u32>,
     /// How often each was deleted.

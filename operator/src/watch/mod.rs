@@ -235,25 +235,12 @@ fn users_of(pipelines: &Store<Guarded>, namespace: &str, secret: &str) -> Vec<Ob
         .collect()
 }
 
+/// A manifest that is invalid is reconciled again when it changes, not when a secret does.
 fn names(pipeline: &StreamPipeline, secret: &str) -> bool {
-    let security = pipeline.spec.kafka.security.as_ref();
-    let tls = security.and_then(|security| security.tls.as_ref());
-    [
-        security
-            .and_then(|security| security.sasl.as_ref())
-            .map(|sasl| &sasl.secret_ref),
-        tls.and_then(|tls| tls.ca_secret_ref.as_ref()),
-        tls.and_then(|tls| tls.certificate_secret_ref.as_ref()),
-        pipeline
-            .spec
-            .sink
-            .postgres
-            .as_ref()
-            .map(|postgres| &postgres.secret_ref),
-    ]
-    .into_iter()
-    .flatten()
-    .any(|reference| reference.name == secret)
+    api::validate(pipeline).is_ok_and(|pipeline| {
+        let mut needed = pipeline.secrets().into_iter();
+        needed.any(|needed| needed.secret.name == secret)
+    })
 }
 
 fn indexed<K: Send + 'static>(

@@ -17,4 +17,5 @@ mod leader;
 mod lifecycle;
 mod models;
 mod ownership;
+mod recorded;
 mod replicas;
