@@ -1,6 +1,6 @@
 //! Topics: created, given more partitions, deleted. Groups: deleted.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -12,55 +12,11 @@ pub use super::admin_error::AdminError;
 use super::admin_error::refused;
 use super::inspect::{Inspector, TopicState};
 use super::metadata;
+use super::topic::{Step, outcome, step};
+pub use super::topic::{TopicOutcome, TopicPlan};
 
 /// How often the cluster is asked whether it is done.
 const POLL: Duration = Duration::from_millis(100);
-
-/// A topic as it should be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TopicPlan {
-    /// As in `spec.topics[].name`.
-    pub name: String,
-    /// Partitions that it should have at least.
-    pub partitions: i32,
-    /// Replicas of each partition; only used when it is created.
-    pub replication_factor: i16,
-    /// Kafka topic configuration; only used when it is created.
-    pub config: BTreeMap<String, String>,
-}
-
-/// What was done about a topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TopicOutcome {
-    /// It was not there.
-    Created {
-        /// Partitions that it has now.
-        partitions: i32,
-    },
-    /// It had too few partitions.
-    Raised {
-        /// Partitions that it had.
-        from: i32,
-        /// Partitions that it has now.
-        to: i32,
-    },
-    /// It had enough partitions, possibly more than planned.
-    Unchanged {
-        /// Partitions that it has.
-        partitions: i32,
-    },
-}
-
-impl From<&api::Topic> for TopicPlan {
-    fn from(topic: &api::Topic) -> Self {
-        Self {
-            name: topic.name.as_str().to_owned(),
-            partitions: topic.partitions,
-            replication_factor: topic.replication_factor,
-            config: topic.config.clone(),
-        }
-    }
-}
 
 /// Creates the topics that are missing and raises the partitions of those that have too few; never lowers,
 /// deletes or reconfigures. Returns when the metadata shows them, in the order of `topics`.
@@ -181,35 +137,6 @@ pub async fn brokers(config: ClientConfig, timeout: Duration) -> Vec<(i32, Strin
     asked.await.ok().flatten().unwrap_or_default()
 }
 
-/// What is to be done about a topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Step {
-    Create,
-    Raise,
-    Nothing,
-}
-
-fn step(plan: &TopicPlan, partitions: Option<i32>) -> Step {
-    match partitions {
-        None => Step::Create,
-        Some(partitions) if partitions < plan.partitions => Step::Raise,
-        Some(_) => Step::Nothing,
-    }
-}
-
-/// What must have been done, by whomever, to come from `before` to `now`.
-fn outcome(before: Option<i32>, now: Option<i32>) -> TopicOutcome {
-    let now = now.unwrap_or(0);
-    match before {
-        None => TopicOutcome::Created { partitions: now },
-        Some(before) if before < now => TopicOutcome::Raised {
-            from: before,
-            to: now,
-        },
-        Some(_) => TopicOutcome::Unchanged { partitions: now },
-    }
-}
-
 struct Admin {
     client: AdminClient<DefaultClientContext>,
     inspector: Inspector,
@@ -313,37 +240,5 @@ fn detail(plan: &TopicPlan, state: &TopicState, code: RDKafkaErrorCode) -> Strin
             format!("; check spec.topics[].config: {}", settings.join(", "))
         }
         _ => String::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn topics_are_created_and_raised_and_never_lowered() {
-        let plan = TopicPlan {
-            name: "t".to_owned(),
-            partitions: 12,
-            replication_factor: 1,
-            config: BTreeMap::new(),
-        };
-        for (partitions, expected) in [
-            (None, Step::Create),
-            (Some(4), Step::Raise),
-            (Some(12), Step::Nothing),
-            (Some(20), Step::Nothing),
-        ] {
-            assert_eq!(step(&plan, partitions), expected, "{partitions:?}");
-        }
-        assert_eq!(outcome(None, Some(12)), TopicOutcome::Created { partitions: 12 });
-        assert_eq!(
-            outcome(Some(4), Some(12)),
-            TopicOutcome::Raised { from: 4, to: 12 }
-        );
-        assert_eq!(
-            outcome(Some(20), Some(20)),
-            TopicOutcome::Unchanged { partitions: 20 }
-        );
     }
 }

@@ -13,6 +13,7 @@ mod metadata;
 mod range;
 mod sender;
 mod subscriber;
+mod topic;
 
 pub use rdkafka::ClientConfig;
 pub use rdkafka::error::KafkaError;

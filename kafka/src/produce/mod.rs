@@ -35,6 +35,7 @@ mod offsets;
 mod producer;
 mod shared;
 mod state;
+mod transaction;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -115,7 +115,7 @@ impl<'a, S: Spawn> Turn<'a, S> {
         buffered + self.budget.held() > MEMORY_BUDGET
     }
 
-    /// Lets librdkafka call back, and does what it has called for.
+    /// Lets the group call back, and does what it has called for.
     fn mind_the_group(&mut self) {
         let Reader {
             subscriber, spawn, ..
