@@ -118,7 +118,7 @@ pub use report::{Chart, NativeSql, Report};
 pub use resource::{StreamPipeline, StreamPipelineSpec};
 pub use scaling::{Scaling, ScalingMode, ScalingWindow};
 pub use secret::{SecretPurpose, SecretRef, SecretUse};
-pub use sink::{Abilities, Endpoint, PostgresSink, Sink, SqliteSink, TlsMode};
+pub use sink::{Abilities, DiscardSink, Endpoint, PostgresSink, Sink, SqliteSink, TlsMode};
 pub use source::{CatalogueSource, MusicSource, Source};
 pub use status::StreamPipelineStatus;
 pub use table::{MergeColumn, MergeFunction, Table, Write};

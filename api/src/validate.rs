@@ -19,7 +19,7 @@ use crate::reference::references;
 use crate::report::reports;
 use crate::resource::{StreamPipeline, StreamPipelineSpec};
 use crate::scaling::scaling;
-use crate::sink::sink;
+use crate::sink::{abilities, sink};
 use crate::table::tables;
 use crate::topic::topics;
 
@@ -54,6 +54,9 @@ fn pipeline(resource: &StreamPipeline, problems: &mut Collector) -> Option<Pipel
     unique(table_names(spec), "name", problems);
     let reports = reports(&spec.reports, problems);
     let sink = sink(&spec.sink, problems);
+    if let Some(sink) = &sink {
+        abilities(sink, !spec.models.is_empty(), !spec.reports.is_empty(), problems);
+    }
     let batch = batch(&spec.batch, problems);
     let scaling = scaling(&spec.scaling, &spec.topics, problems);
     let image = image(spec.image.as_ref(), problems);

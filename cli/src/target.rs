@@ -78,9 +78,17 @@ pub(crate) fn load(file: &Path, overrides: &Overrides) -> Result<Pipeline, CliEr
     Ok(manifest::check(file, &resource)?)
 }
 
-/// As [`load`], for a command that reads the sink: the file of an embedded one has to be there already.
+/// As [`load`], for a command that reads the sink: it has to keep what it is given, and the file of an embedded one has
+/// to be there already.
 pub(crate) fn load_existing(file: &Path, overrides: &Overrides) -> Result<Pipeline, CliError> {
     let pipeline = load(file, overrides)?;
+    if !pipeline.sink.keeps() {
+        return Err(CliError::Usage(
+            "spec.sink.discard keeps nothing that could be looked at: `streampipeline up --sink manifest` says what it \
+             took, as do a worker's metrics; or name another sink with --sink"
+                .to_owned(),
+        ));
+    }
     if pipeline.sink.file().is_some_and(|file| !file.exists()) {
         let remedy = match overrides.sink {
             SinkChoice::Embedded => "run `streampipeline up` first, or say where the file is with --data",

@@ -82,7 +82,7 @@ impl Asking<'_> {
     /// Values that do not fit, SQL that is refused, or a sink that is away.
     pub async fn ask(&self, report: &Report) -> Result<(Answer, Option<Refusal>), ReportError> {
         let values = self.values(report).await?;
-        let question = question(report, self.tables, self.sink.dialect()).await?;
+        let question = question(report, self.tables, self.sink.dialect()?).await?;
         let answer = self.query(&question, &values).await?;
         Ok((answer, question.note))
     }
@@ -127,7 +127,7 @@ impl Asking<'_> {
             Some(Choices::List(choices)) => return Ok(Some(choices.clone())),
             Some(Choices::Query(sql)) => sql,
         };
-        let question = written(sql, self.tables, &Placeholder::given(), self.sink.dialect()).await?;
+        let question = written(sql, self.tables, &Placeholder::given(), self.sink.dialect()?).await?;
         let answer = self.query(&question, &self.times()).await?;
         let texts = answer.texts().into_iter();
         Ok(Some(

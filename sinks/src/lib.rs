@@ -22,6 +22,7 @@
 
 pub mod answer;
 mod contract;
+pub mod discard;
 mod error;
 mod preflight;
 mod roles;
@@ -54,6 +55,8 @@ pub enum Sink {
     Postgres(Arc<postgres::Postgres>),
     /// `SQLite`.
     Sqlite(Arc<sqlite::Sqlite>),
+    /// No store at all.
+    Discard(Arc<discard::Discard>),
 }
 
 /// One batch's transaction. Dropping it rolls it back.
@@ -63,6 +66,8 @@ pub enum Transaction {
     Postgres(postgres::Transaction),
     /// `SQLite`.
     Sqlite(sqlite::Transaction),
+    /// No store at all.
+    Discard(discard::Transaction),
 }
 
 /// Calls the same method of whichever sink it is.
@@ -71,6 +76,7 @@ macro_rules! each {
         match $value {
             $enum::Postgres($inner) => $call,
             $enum::Sqlite($inner) => $call,
+            $enum::Discard($inner) => $call,
         }
     };
 }
@@ -91,6 +97,10 @@ impl Sink {
             api::Sink::Sqlite(sink) => {
                 let opened = sqlite::Sqlite::open(pipeline.name.clone(), sink, tables).await?;
                 Ok(Self::Sqlite(Arc::new(opened)))
+            }
+            api::Sink::Discard(_) => {
+                let opened = discard::Discard::open(&pipeline.name, &tables)?;
+                Ok(Self::Discard(Arc::new(opened)))
             }
         }
     }
@@ -122,12 +132,18 @@ impl Sink {
     /// Plans a model's query, and creates the model's table without rows if it is not there. Gives a line for each
     /// thing done. A table of that name with rows that this pipeline did not load is refused.
     pub async fn prepare_model(&self, model: &str, sql: &str) -> Result<Vec<String>, SinkError> {
-        each!(Database, self.database()?, sink => sink.prepare_model(model, sql).await)
+        match self.database()? {
+            Database::Postgres(sink) => sink.prepare_model(model, sql).await,
+            Database::Sqlite(sink) => sink.prepare_model(model, sql).await,
+        }
     }
 
     /// Replaces the rows of the model's table by the query's answer, in one transaction. Gives the number of rows.
     pub async fn run_model(&self, model: &str, sql: &str) -> Result<u64, SinkError> {
-        each!(Database, self.database()?, sink => sink.run_model(model, sql).await)
+        match self.database()? {
+            Database::Postgres(sink) => sink.run_model(model, sql).await,
+            Database::Sqlite(sink) => sink.run_model(model, sql).await,
+        }
     }
 
     /// Takes over a partition: raises its epoch and ends the sessions that still write with an older one, so
@@ -141,6 +157,7 @@ impl Sink {
         Ok(match self {
             Self::Postgres(sink) => Transaction::Postgres(Arc::clone(sink).begin(lease).await?),
             Self::Sqlite(sink) => Transaction::Sqlite(Arc::clone(sink).begin(lease).await?),
+            Self::Discard(sink) => Transaction::Discard(Arc::clone(sink).begin(lease).await?),
         })
     }
 
@@ -188,17 +205,19 @@ impl Sink {
     }
 
     /// The SQL that a question is asked in.
-    #[must_use]
-    pub fn dialect(&self) -> Dialect {
-        match self {
-            Self::Postgres(_) => Dialect::Postgres,
-            Self::Sqlite(_) => Dialect::Sqlite,
-        }
+    pub fn dialect(&self) -> Result<Dialect, SinkError> {
+        Ok(match self.database()? {
+            Database::Postgres(_) => Dialect::Postgres,
+            Database::Sqlite(_) => Dialect::Sqlite,
+        })
     }
 
     /// Asks a question. Values are bound to its `:name` parameters.
     pub async fn query(&self, sql: &str, parameters: &[(&str, Value)]) -> Result<Answer, SinkError> {
-        each!(Database, self.database()?, sink => sink.query(sql, parameters).await)
+        match self.database()? {
+            Database::Postgres(sink) => sink.query(sql, parameters).await,
+            Database::Sqlite(sink) => sink.query(sql, parameters).await,
+        }
     }
 
     /// Asks a question whose answer may be large: `visit` is shown each row, and none is kept.
@@ -207,7 +226,10 @@ impl Sink {
         sql: &str,
         visit: impl FnMut(Vec<Option<String>>) + Send,
     ) -> Result<(), SinkError> {
-        each!(Database, self.database()?, sink => sink.visit(sql, visit).await)
+        match self.database()? {
+            Database::Postgres(sink) => sink.visit(sql, visit).await,
+            Database::Sqlite(sink) => sink.visit(sql, visit).await,
+        }
     }
 
     /// One round trip, for readiness.

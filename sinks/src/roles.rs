@@ -17,11 +17,14 @@ pub(crate) enum Database<'a> {
 
 impl Sink {
     /// The sink in the role of one that runs queries.
-    #[allow(clippy::unnecessary_wraps)]
     pub(crate) fn database(&self) -> Result<Database<'_>, SinkError> {
         match self {
             Self::Postgres(sink) => Ok(Database::Postgres(sink)),
             Self::Sqlite(sink) => Ok(Database::Sqlite(sink)),
+            Self::Discard(_) => Err(SinkError::refused(
+                "running a query",
+                "the sink discard keeps no rows: there is nothing to ask; use postgres or sqlite",
+            )),
         }
     }
 }

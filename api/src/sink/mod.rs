@@ -1,5 +1,6 @@
 //! `spec.sink`: where rows go. One file for each kind says what is typed, what it means, and what others may ask.
 
+mod discard;
 mod later;
 mod postgres;
 mod questions;
@@ -11,11 +12,12 @@ use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::problem::{Collector, Problem};
-use crate::schema::Reserved;
+use crate::schema::{Nothing, Reserved};
 use crate::secret::SecretUse;
 use crate::union::Union;
 use questions::Questions;
 
+pub use discard::DiscardSink;
 pub use postgres::{PostgresSink, PostgresSpec, TlsMode};
 pub use questions::{Abilities, Endpoint};
 pub use sqlite::{SqliteSink, SqliteSpec};
@@ -23,7 +25,7 @@ pub use sqlite::{SqliteSink, SqliteSpec};
 const PATH: &str = "spec.sink";
 
 const SINKS: Union =
-    Union::of("sink", &["postgres", "sqlite"]).later("sink", &["cassandra", "lake", "bigquery"]);
+    Union::of("sink", &["postgres", "sqlite", "discard"]).later("sink", &["cassandra", "lake", "bigquery"]);
 
 /// Where rows go, together with dead letters, offsets and the audit.
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Default)]
@@ -36,6 +38,10 @@ pub struct SinkSpec {
     /// A SQLite file; for one machine, not for a cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sqlite: Option<SqliteSpec>,
+    /// Takes all rows and keeps none; for load tests and dry runs. Positions are in each worker's memory: one that begins
+    /// anew reads again from `startFrom` on. Written as `discard: {}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discard: Option<Nothing>,
     /// Reserved for a later version: a Cassandra keyspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "later::cassandra")]
@@ -69,6 +75,8 @@ pub enum Sink {
     Postgres(PostgresSink),
     /// A file of this machine.
     Sqlite(SqliteSink),
+    /// No store at all.
+    Discard(DiscardSink),
 }
 
 pub(crate) fn sink(spec: &SinkSpec, problems: &mut Collector) -> Option<Sink> {
@@ -81,7 +89,25 @@ pub(crate) fn sink(spec: &SinkSpec, problems: &mut Collector) -> Option<Sink> {
         .sqlite
         .as_ref()
         .map(|spec| Sink::Sqlite(sqlite::sqlite(spec)));
-    postgres.or(sqlite)
+    let discard = spec.discard.as_ref().map(|_| Sink::Discard(DiscardSink));
+    postgres.or(sqlite).or(discard)
+}
+
+/// Refuses what the manifest wants of stored rows where the sink cannot give it.
+pub(crate) fn abilities(sink: &Sink, models: bool, reports: bool, problems: &mut Collector) {
+    let able = sink.abilities();
+    for (path, wanted, able) in [
+        ("spec.models", models, able.models),
+        ("spec.reports", reports, able.reports),
+    ] {
+        if wanted && !able {
+            problems.add(
+                path,
+                "this sink runs no queries over what it takes",
+                "use another sink, or remove them",
+            );
+        }
+    }
 }
 
 impl Sink {
@@ -89,6 +115,7 @@ impl Sink {
         match self {
             Self::Postgres(sink) => sink,
             Self::Sqlite(sink) => sink,
+            Self::Discard(sink) => sink,
         }
     }
 
@@ -140,6 +167,12 @@ impl Sink {
     #[must_use]
     pub fn abilities(&self) -> Abilities {
         self.kind().abilities()
+    }
+
+    /// Whether rows, positions and dead letters are there for other processes to look at.
+    #[must_use]
+    pub fn keeps(&self) -> bool {
+        self.kind().keeps()
     }
 }
 

@@ -38,6 +38,11 @@ pub(crate) trait Questions {
 
     /// What it can do besides taking rows.
     fn abilities(&self) -> Abilities;
+
+    /// Whether rows, positions and dead letters are there for other processes to look at.
+    fn keeps(&self) -> bool {
+        true
+    }
 }
 
 /// Something that a pod has to reach.

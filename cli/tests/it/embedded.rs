@@ -113,6 +113,55 @@ async fn a_counted_run_ends_by_itself_and_its_reports_are_always_the_same() {
     );
 }
 
+/// Everything but a database, in merge tables and with references too; what keeps no rows is asked nothing.
+#[tokio::test]
+async fn a_run_into_nothing_is_audited_and_leaves_nothing() {
+    let (before, rest) = MUSIC.split_once("  models:\n").unwrap();
+    let (_, sink) = rest.split_once("  sink: ").unwrap();
+    let after = sink.split_once('\n').map_or("", |(_, after)| after);
+    let place = Place::with(&format!("{before}  sink: {{discard: {{}}}}\n{after}"));
+    assert!(
+        place
+            .succeed(&["validate", "-f", "music.yaml"])
+            .stdout
+            .contains("music.yaml")
+    );
+    let plan = place.succeed(&["plan", "-f", "music.yaml"]).stdout;
+    assert!(
+        plan.contains("sink     none: rows are discarded") && plan.contains("timestamp"),
+        "{plan}"
+    );
+    let up = [
+        "up",
+        "-f",
+        "music.yaml",
+        "--sink",
+        "manifest",
+        "--count",
+        "5000",
+        "--rate",
+        "20000",
+    ];
+    let outcome = place.succeed(&[up.as_slice(), &["--workers", "2"]].concat());
+    assert_eq!(
+        outcome.audit(),
+        "audit: produced 5000, stored 5000, dead letters 0, unread 0, missing 0, doubled 0"
+    );
+    assert!(!place.database().exists());
+    for command in [
+        vec!["audit", "-f", "music.yaml"],
+        vec!["report", "-f", "music.yaml"],
+        vec!["dead-letters", "-f", "music.yaml", "list"],
+    ] {
+        let asked = place.run(&command);
+        assert_eq!(asked.code, 2, "{asked}");
+        assert!(
+            asked.stderr.contains("spec.sink.discard keeps nothing"),
+            "{asked}"
+        );
+    }
+}
+
 /// The embedded broker drops what does not fit, silently: the generator must never get that far.
 #[tokio::test]
 async fn a_generator_that_is_too_fast_is_held_back_and_loses_nothing() {

@@ -1,5 +1,6 @@
 //! What a column holds, whichever sink it is in, and the one Arrow type in which encoders take it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef};
@@ -151,6 +152,29 @@ impl ColumnType {
             return json_texts(array);
         }
         cast(array, &self.canonical(array.data_type()))
+    }
+}
+
+/// As manifests name the types of fields, where they have a name for it.
+impl fmt::Display for ColumnType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Boolean => "boolean",
+            Self::Int16 => "short",
+            Self::Int32 => "int",
+            Self::Int64 => "long",
+            Self::UInt64 => "unsigned long",
+            Self::Float32 => "float",
+            Self::Float64 => "double",
+            Self::Text => "string",
+            Self::Bytes => "bytes",
+            Self::Timestamp { .. } => "timestamp",
+            Self::Date => "date",
+            Self::Time => "time",
+            Self::Decimal { precision, scale } => return write!(f, "decimal({precision},{scale})"),
+            Self::List(item) => return write!(f, "array of {item}"),
+            Self::Json => "object",
+        })
     }
 }
 

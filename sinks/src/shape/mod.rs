@@ -16,6 +16,8 @@ pub fn column_types(sink: &api::Sink, table: &TableDefinition) -> Result<Vec<(St
     let type_name: fn(&ColumnType) -> String = match sink {
         api::Sink::Postgres(_) => postgres::type_name,
         api::Sink::Sqlite(_) => |column_type| sqlite::type_name(column_type).to_owned(),
+        // Not a type of a database's: what the rows have.
+        api::Sink::Discard(_) => ColumnType::to_string,
     };
     let columns = Layout::of_table(table)?.columns.into_iter();
     Ok(columns
