@@ -332,7 +332,8 @@ impl Writer<'_> {
         Ok(match number {
             Type::Float if divides => {
                 let zero = literal::write(&ScalarValue::Float64(Some(0.0)), self.dialect)?;
-                format!("({a} {op} nullif({b}, {zero}))")
+                // The sum is no negative zero, which DataFusion tells from zero.
+                format!("({a} {op} nullif(({b} + {zero}), {zero}))")
             }
             _ if divides => format!("({a} {op} nullif({b}, 0))"),
             _ => format!("({a} {op} {b})"),

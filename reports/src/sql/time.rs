@@ -42,7 +42,7 @@ pub(super) fn truncated(writer: &Writer<'_>, args: &[Expr], scope: Scope<'_>) ->
         // The Monday on it or before it.
         "week" => format!("(date({at}, '-6 days', 'weekday 1') || ' 00:00:00.000000')"),
         _ => format!(
-            "(substr({at}, 1, 5) || substr('01010104040407070710101010', \
+            "(substr({at}, 1, 5) || substr('00010101040404070707101010', \
              2 * CAST(substr({at}, 6, 2) AS INTEGER) + 1, 2) || '-01 00:00:00.000000')"
         ),
     })

@@ -46,6 +46,8 @@ const QUERIES: &[&str] = &[
     "SELECT id FROM plays WHERE day >= '2026-01-05' AND day < DATE '2026-01-20' ORDER BY id",
     "SELECT id, date_trunc('second', at) AS a, date_trunc('minute', at) AS b, date_trunc('hour', at) AS c, date_trunc('day', at) AS d FROM plays ORDER BY id",
     "SELECT id, date_trunc('week', at) AS a, date_trunc('month', at) AS b, date_trunc('quarter', at) AS c, date_trunc('year', at) AS d FROM plays ORDER BY id",
+    "SELECT id, date_trunc('quarter', at + INTERVAL '2 months') AS a, date_trunc('quarter', at + INTERVAL '5 months') AS b, date_trunc('quarter', at + INTERVAL '7 months') AS c, date_part('quarter', at + INTERVAL '9 months') AS d FROM plays ORDER BY id",
+    "SELECT id, share / nullif(floor(share), 3) AS a, share / ceil(share / 100) AS b FROM plays ORDER BY id",
     "SELECT id, date_trunc('week', day) AS a, date_part('dow', day) AS b, date_part('epoch', day) AS c FROM plays ORDER BY id",
     "SELECT id, date_part('second', at) AS a, date_part('minute', at) AS b, extract(hour FROM at) AS c, extract(day FROM at) AS d FROM plays ORDER BY id",
     "SELECT id, date_part('dow', at) AS a, date_part('doy', at) AS b, date_part('week', at) AS c, date_part('month', at) AS d, date_part('quarter', at) AS e, date_part('year', at) AS f FROM plays ORDER BY id",
