@@ -215,7 +215,7 @@ fn asks_with_parameters(place: &Place) {
       sql: >-
         SELECT genre, sum(plays) AS plays FROM plays_by_genre_hour
         WHERE genre = :genre GROUP BY genre HAVING sum(plays) >= :least
-    - {name: broken, title: Broken, native: {sqlite: SELECT nothing FROM nowhere}}
+    - {name: broken, title: Broken, native: {sqlite: SELECT plays FROM nowhere}}
     - {name: old, title: Old, sql: SELECT hex(genre) AS h FROM plays_by_genre_hour ORDER BY 1 LIMIT 1}
 ";
     place.write("asked.yaml", &MUSIC.replacen("  reports:\n", reports, 1));
@@ -277,7 +277,7 @@ fn asks_with_parameters(place: &Place) {
     assert_eq!(all.code, 1, "{all}");
     assert!(
         all.stdout
-            .contains("  jazz    260\n\nBroken\n  no answer: asking a question: "),
+            .contains("  jazz     260\n\nBroken\n  no answer: asking a question: "),
         "{all}"
     );
     assert!(all.stdout.contains("\nOld\n  h"), "{all}");
