@@ -22,8 +22,10 @@
 
 mod contract;
 mod error;
+mod intent;
 mod shape;
 pub mod sql;
+pub mod staged;
 mod transactional;
 
 use std::sync::Arc;
@@ -38,6 +40,7 @@ pub use contract::{
 };
 pub(crate) use contract::{MODEL, idle};
 pub use error::{SinkError, SinkErrorKind};
+pub use intent::{BatchId, ComputedWith, Intent, Offsets, PlanDocument, TopicId, Unfinished};
 pub use transactional::{postgres, sqlite};
 
 /// A connection pool to one of the sinks.
@@ -47,6 +50,9 @@ pub enum Sink {
     Postgres(Arc<postgres::Postgres>),
     /// `SQLite`.
     Sqlite(Arc<sqlite::Sqlite>),
+    /// The tests' sink without transactions.
+    #[cfg(feature = "testing")]
+    Ledger(Arc<staged::Staged<staged::ledger::Ledger>>),
 }
 
 /// One batch's transaction. Dropping it rolls it back.
@@ -56,6 +62,9 @@ pub enum Transaction {
     Postgres(postgres::Transaction),
     /// `SQLite`.
     Sqlite(sqlite::Transaction),
+    /// The tests' sink without transactions.
+    #[cfg(feature = "testing")]
+    Ledger(Box<staged::Transaction<staged::ledger::Ledger>>),
 }
 
 /// Calls the same method of whichever sink it is.
@@ -64,6 +73,8 @@ macro_rules! each {
         match $value {
             $enum::Postgres($inner) => $call,
             $enum::Sqlite($inner) => $call,
+            #[cfg(feature = "testing")]
+            $enum::Ledger($inner) => $call,
         }
     };
 }
@@ -132,11 +143,36 @@ impl Sink {
         each!(Self, self, sink => sink.claim(partition, owner).await)
     }
 
+    /// The plan that this sink is told with each batch; `None` for sinks with transactions, which are told nothing.
+    #[must_use]
+    pub fn plan(&self) -> Option<&PlanDocument> {
+        match self {
+            Self::Postgres(_) | Self::Sqlite(_) => None,
+            #[cfg(feature = "testing")]
+            Self::Ledger(sink) => Some(sink.plan()),
+        }
+    }
+
+    /// The same sink for rows of another plan. One with transactions stays what it is: nobody finishes another's batches
+    /// there.
+    pub fn under(&self, plan: PlanDocument, tables: &[TableDefinition]) -> Result<Self, SinkError> {
+        match self {
+            Self::Postgres(_) | Self::Sqlite(_) => {
+                let _ = (plan, tables);
+                Ok(self.clone())
+            }
+            #[cfg(feature = "testing")]
+            Self::Ledger(sink) => Ok(Self::Ledger(Arc::new(sink.under(plan, tables)?))),
+        }
+    }
+
     /// Begins a transaction for one batch. Waits for a free connection.
     pub async fn begin(&self, lease: &Lease) -> Result<Transaction, SinkError> {
         Ok(match self {
             Self::Postgres(sink) => Transaction::Postgres(Arc::clone(sink).begin(lease).await?),
             Self::Sqlite(sink) => Transaction::Sqlite(Arc::clone(sink).begin(lease).await?),
+            #[cfg(feature = "testing")]
+            Self::Ledger(sink) => Transaction::Ledger(Box::new(Arc::clone(sink).begin(lease))),
         })
     }
 
@@ -189,6 +225,17 @@ impl Sink {
 }
 
 impl Transaction {
+    /// What is written is the batch of this intent, which was begun before. Sinks with transactions have none.
+    pub fn repeat(&mut self, intent: &Intent) {
+        match self {
+            Self::Postgres(_) | Self::Sqlite(_) => {
+                let _ = intent;
+            }
+            #[cfg(feature = "testing")]
+            Self::Ledger(transaction) => transaction.repeat(intent),
+        }
+    }
+
     /// Begins a part that can be undone alone. Ends the part before it.
     pub async fn savepoint(&mut self) -> Result<(), SinkError> {
         each!(Self, self, transaction => transaction.savepoint().await)

@@ -21,12 +21,11 @@ use tokio_util::sync::CancellationToken;
 use crate::consumer::{Context, Inbox, Input, Reader, Spawn};
 use crate::load::Load;
 use crate::metrics::Metrics;
-use crate::model;
+use crate::ownership::Ownership;
 use crate::partition::{PartitionTask, Shared};
+use crate::plan::{self, DocumentError, PlanningError, Wanted};
 use crate::progress::Progress;
-use crate::reference::{self, ReferenceError};
-use crate::sql::{Clock, PlanError, Plans};
-use crate::takeover::Ownership;
+use crate::reference::ReferenceError;
 use sinks::{Sink, SinkError};
 
 /// Longest that the consumer's loop may take for one turn; a commit to a broker that is away takes up to a minute.
@@ -53,12 +52,15 @@ pub struct Worker {
 /// Why a worker did not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
-    /// Some tables' SQL is refused.
-    #[error("{}", lines(.0))]
-    Plan(Vec<PlanError>),
+    /// The pipeline's SQL or references cannot be used.
+    #[error(transparent)]
+    Plan(#[from] PlanningError),
     /// A reference table cannot be read.
     #[error(transparent)]
     Reference(#[from] ReferenceError),
+    /// What rows depend on cannot be written down.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
     /// The sink cannot be used at all.
     #[error(transparent)]
     Sink(#[from] SinkError),
@@ -79,20 +81,12 @@ pub enum WorkerError {
     ReaderDied,
 }
 
-fn lines(errors: &[PlanError]) -> String {
-    errors
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
 impl Worker {
     /// Plans, opens the sink, and starts to read. The worker works until `shutdown`; then it stores what was
     /// begun and leaves.
     ///
     /// # Errors
-    /// Only what a person must mend before a start makes sense. A broker or sink that is away is waited for.
+    /// Only what a person must fix before a start makes sense. A broker or sink that is away is waited for.
     pub async fn start(self, metrics: Metrics, shutdown: CancellationToken) -> Result<Running, WorkerError> {
         let Self {
             pipeline,
@@ -101,8 +95,11 @@ impl Worker {
             progress,
             health,
         } = self;
-        let plans = Arc::new(plan(&pipeline, Wanted::Rows).await?);
-        let sink = Sink::open(&pipeline, plans.definitions().to_vec(), &secrets).await?;
+        let plans = Arc::new(plan::plan(&pipeline, Wanted::Rows).await?);
+        let mut sink = Sink::open(&pipeline, plans.definitions().to_vec(), &secrets).await?;
+        if sink.plan().is_some() {
+            sink = sink.under(plan::document(&pipeline)?, plans.definitions())?;
+        }
         let mut config = consumer_config(&pipeline, &secrets, &name)?;
         let errors = ErrorReporter::new("worker", &mut config);
         let context = Context::new(errors);
@@ -125,8 +122,9 @@ impl Worker {
         let tokio = tokio::runtime::Handle::current();
         tokio.spawn(driver.run(fetching.clone()));
         let (commands, received) = mpsc::unbounded_channel();
-        let concurrency = concurrency(&pipeline);
+        let concurrency = plan::concurrency(&pipeline);
         let shared = Arc::new(Shared {
+            pipeline: Arc::clone(&pipeline),
             sink,
             plans,
             fetcher: fetcher.clone(),
@@ -197,41 +195,6 @@ impl Running {
             (Ok(()), Ok(Ok(()))) => Ok(()),
             _ => Err(WorkerError::ReaderDied),
         }
-    }
-}
-
-/// Whether references are needed with their rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
-    /// Only the columns: enough to check SQL and to create tables.
-    Columns,
-    /// The rows of the references that SQL joins.
-    Rows,
-}
-
-/// Plans the pipeline's SQL.
-pub async fn plan(pipeline: &Pipeline, wanted: Wanted) -> Result<Plans, WorkerError> {
-    let references = reference::for_sql(pipeline, wanted == Wanted::Rows)?;
-    let clock: Clock = Arc::new(jiff::Timestamp::now);
-    let plans = Plans::new(pipeline, references, clock)
-        .await
-        .map_err(WorkerError::Plan)?;
-    match model::check(pipeline, plans.definitions()) {
-        none if none.is_empty() => Ok(plans),
-        problems => Err(WorkerError::Plan(problems)),
-    }
-}
-
-/// Batches that are decoded while others are written.
-const DECODED_AHEAD: usize = 2;
-
-/// Batches that are worked on at the same time.
-fn concurrency(pipeline: &Pipeline) -> usize {
-    match &pipeline.sink {
-        // While all connections wait for their commits, the processors have the next batches to decode.
-        api::Sink::Postgres(sink) => sink.max_connections as usize + DECODED_AHEAD,
-        // One writer: a second batch is decoded while the first is written.
-        _ => 2,
     }
 }
 

@@ -10,4 +10,5 @@ mod database;
 mod postgres;
 mod promises;
 mod sqlite;
+mod staged;
 mod types;

@@ -18,10 +18,10 @@
 mod assigned;
 mod assignment;
 mod context;
+mod event_loop;
 mod membership;
 #[cfg(test)]
 mod tests;
-mod turn;
 
 use std::sync::Arc;
 
@@ -42,11 +42,13 @@ pub(crate) use context::Context;
 /// What a partition's task tells the loop.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Read from `offset` on; first check that the record with the fingerprint is still the one that was stored.
+    /// Read from `offset` on; first check that the record with the fingerprint is still the one that was stored. With an
+    /// end, all records before it are one batch, and nothing more is read.
     Begin {
         partition: Partition,
         attempt: u64,
         offset: i64,
+        until: Option<i64>,
         verify: Option<Fingerprint>,
     },
     /// A batch is stored up to `next`; `metadata` goes with the committed offset.
@@ -64,7 +66,7 @@ pub(crate) enum Command {
 
 /// Makes the task of a newly assigned partition.
 pub(crate) trait Spawn: Send {
-    /// Starts the task, which takes its work from `input`, obeys `stop` and sends [`Command`]s.
+    /// Starts the task, which takes its work from `input`, ends with `stop` and sends [`Command`]s.
     fn spawn(
         &self,
         partition: Partition,
@@ -106,6 +108,6 @@ pub(crate) struct Inbox {
 impl<S: Spawn> Reader<S> {
     /// Reads until shutdown; then stores what was begun, tells Kafka, and leaves the group.
     pub(crate) fn run(self, inbox: Inbox) {
-        turn::Turn::new(&self, inbox).run();
+        event_loop::EventLoop::new(&self, inbox).run();
     }
 }

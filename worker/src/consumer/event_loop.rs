@@ -7,6 +7,7 @@ use api::Partition;
 use kafka::fetch::{BatchError, Chunk, Fetched, Scratch, Trouble, TroubleKind};
 use kafka::sequence::{HEADER, RecordSequence};
 use rdkafka::consumer::{CommitMode, Consumer};
+use sinks::TopicId;
 
 use super::assigned::{Assigned, Budget, Finding, Phase};
 use super::assignment::Assignment;
@@ -22,14 +23,14 @@ const MEMORY_BUDGET: usize = 46 * 1024 * 1024;
 const IDLE: Duration = Duration::from_millis(50);
 
 /// Chunks taken between two looks at everything else.
-const CHUNKS_A_TURN: usize = 8;
+const CHUNKS_AT_ONCE: usize = 8;
 
 /// And no longer than this: a worker that its processor limit holds back needs seconds for a chunk, and the group waits for
 /// all of its members.
-const TURN: Duration = Duration::from_millis(20);
+const SLICE: Duration = Duration::from_millis(20);
 
-/// The loop's own state.
-pub(super) struct Turn<'a, S> {
+/// The consumer thread's loop.
+pub(super) struct EventLoop<'a, S> {
     pub(super) reader: &'a Reader<S>,
     inbox: Inbox,
     budget: Arc<Budget>,
@@ -48,7 +49,7 @@ enum Heard {
     Nothing,
 }
 
-impl<'a, S: Spawn> Turn<'a, S> {
+impl<'a, S: Spawn> EventLoop<'a, S> {
     pub(super) fn new(reader: &'a Reader<S>, inbox: Inbox) -> Self {
         Self {
             reader,
@@ -71,14 +72,14 @@ impl<'a, S: Spawn> Turn<'a, S> {
         Arc::clone(&self.budget)
     }
 
-    /// One turn; `false` when the loop is to end.
+    /// Goes round once; `false` when the loop is to end.
     fn once(&mut self) -> bool {
         let now = Instant::now();
         self.reader.heartbeat.beat();
         while let Ok(command) = self.inbox.commands.try_recv() {
-            self.obey(command);
+            self.handle(command);
         }
-        self.mind_the_group();
+        self.poll_group();
         self.settle_revocations(now);
         if self.reader.shutdown.is_cancelled() && self.stopping.is_none() {
             self.stopping = Some(now + DRAIN_DEADLINE);
@@ -99,11 +100,11 @@ impl<'a, S: Spawn> Turn<'a, S> {
         }
         if over_budget {
             self.assignment
-                .relieve(now, &self.reader.limits, self.reader.concurrency);
+                .flush_early(now, &self.reader.limits, self.reader.concurrency);
         }
         self.commit(CommitMode::Async, now);
         match self.wait(now, over_budget) {
-            Heard::Command(command) => self.obey(command),
+            Heard::Command(command) => self.handle(command),
             Heard::Fetched(fetched) => self.take_all(fetched),
             Heard::Nothing => {}
         }
@@ -112,11 +113,12 @@ impl<'a, S: Spawn> Turn<'a, S> {
 
     fn is_over_budget(&self) -> bool {
         let buffered: usize = self.assignment.iter().map(Assigned::buffered).sum();
-        buffered + self.budget.held() > MEMORY_BUDGET
+        // A batch with a given end must be read whole: nothing smaller can be stored, and make room.
+        buffered + self.budget.held() > MEMORY_BUDGET && !self.assignment.iter().any(Assigned::is_replaying)
     }
 
     /// Lets librdkafka call back, and does what it has called for.
-    fn mind_the_group(&mut self) {
+    fn poll_group(&mut self) {
         // A message can only have come between an assignment and its pause; the fetcher reads it again.
         while let Some(polled) = self.reader.consumer.poll(Duration::ZERO) {
             if let Err(error) = polled {
@@ -150,9 +152,9 @@ impl<'a, S: Spawn> Turn<'a, S> {
     fn take_all(&mut self, first: Fetched) {
         let now = Instant::now();
         self.take(first, now);
-        for _ in 1..CHUNKS_A_TURN {
+        for _ in 1..CHUNKS_AT_ONCE {
             if self.is_over_budget()
-                || now.elapsed() > TURN
+                || now.elapsed() > SLICE
                 || self.assignment.iter().any(Assigned::is_awaited)
             {
                 break;
@@ -180,7 +182,12 @@ impl<'a, S: Spawn> Turn<'a, S> {
             Fetched::Chunk(chunk) => match read(&chunk, assigned, &mut self.scratch, |assigned, record| {
                 assigned.push(record, now, &self.reader.limits);
             }) {
-                Ok(()) => assigned.read_to(chunk.next, chunk.last_stable_offset),
+                Ok(()) => {
+                    assigned.read_to(chunk.next, chunk.last_stable_offset);
+                    if assigned.has_ended() {
+                        self.reader.fetcher.remove(&chunk.partition);
+                    }
+                }
                 Err(finding) => {
                     self.reader.fetcher.remove(&chunk.partition);
                     assigned.find(finding);
@@ -190,14 +197,15 @@ impl<'a, S: Spawn> Turn<'a, S> {
         }
     }
 
-    fn obey(&mut self, command: Command) {
+    fn handle(&mut self, command: Command) {
         match command {
             Command::Begin {
                 partition,
                 attempt,
                 offset,
+                until,
                 verify,
-            } => self.begin(&partition, attempt, offset, verify),
+            } => self.begin(&partition, (attempt, offset, until), verify),
             Command::Stored {
                 partition,
                 attempt,
@@ -231,7 +239,12 @@ impl<'a, S: Spawn> Turn<'a, S> {
         }
     }
 
-    fn begin(&mut self, partition: &Partition, attempt: u64, offset: i64, verify: Option<Fingerprint>) {
+    fn begin(
+        &mut self,
+        partition: &Partition,
+        (attempt, offset, until): (u64, i64, Option<i64>),
+        verify: Option<Fingerprint>,
+    ) {
         let Some(assigned) = self.assignment.of(partition) else {
             return;
         };
@@ -240,7 +253,7 @@ impl<'a, S: Spawn> Turn<'a, S> {
         }
         let from = verify.as_ref().map_or(offset, |stored| stored.offset);
         let generation = self.reader.fetcher.set(partition.clone(), from);
-        assigned.begin((attempt, generation), offset, verify);
+        assigned.begin((attempt, generation), offset, until, verify);
     }
 }
 
@@ -251,11 +264,11 @@ fn read(
     scratch: &mut Scratch,
     mut push: impl FnMut(&mut Assigned, Record<'_>),
 ) -> Result<(), Finding> {
+    let topic_id = chunk.topic_id.map(TopicId);
     for batch in chunk.batches() {
-        for record in batch
-            .and_then(|batch| batch.records(scratch))
-            .map_err(Finding::Unreadable)?
-        {
+        let batch = batch.map_err(Finding::Unreadable)?;
+        assigned.set_source(topic_id, batch.leader_epoch());
+        for record in batch.records(scratch).map_err(Finding::Unreadable)? {
             let record = record.and_then(numbered).map_err(Finding::Unreadable)?;
             match &assigned.phase {
                 Phase::Verifying(stored) if record.offset < stored.offset => {}

@@ -1,0 +1,71 @@
+//! From a manifest to plans that run: its SQL, with the references that it joins.
+
+mod document;
+
+use api::Pipeline;
+
+use crate::model;
+use crate::reference::{self, ReferenceError};
+use crate::sql::{PlanError, Plans};
+
+pub use self::document::{DocumentError, document, plan_again};
+
+/// Why a pipeline cannot be planned.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanningError {
+    /// Some tables' SQL, or what models name of them, is refused.
+    #[error("{}", lines(.0))]
+    Refused(Vec<PlanError>),
+    /// A reference table cannot be read.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+}
+
+fn lines(errors: &[PlanError]) -> String {
+    errors
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Whether references are needed with their rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Only the columns: enough to check SQL and to create tables.
+    Columns,
+    /// The rows of the references that SQL joins: enough to run it, over as many batches at a time as the sink takes.
+    Rows,
+}
+
+/// Plans the pipeline's SQL.
+///
+/// # Errors
+/// What a person must fix.
+pub async fn plan(pipeline: &Pipeline, wanted: Wanted) -> Result<Plans, PlanningError> {
+    let references = reference::for_sql(pipeline, wanted == Wanted::Rows)?;
+    let at_once = match wanted {
+        Wanted::Columns => 1,
+        Wanted::Rows => concurrency(pipeline),
+    };
+    let plans = Plans::new(pipeline, references, at_once)
+        .await
+        .map_err(PlanningError::Refused)?;
+    match model::check(pipeline, plans.definitions()) {
+        none if none.is_empty() => Ok(plans),
+        problems => Err(PlanningError::Refused(problems)),
+    }
+}
+
+/// Batches that are decoded while others are written.
+const DECODED_AHEAD: usize = 2;
+
+/// Batches that are worked on at the same time.
+pub(crate) fn concurrency(pipeline: &Pipeline) -> usize {
+    match &pipeline.sink {
+        // While all connections wait for their commits, the processors have the next batches to decode.
+        api::Sink::Postgres(sink) => sink.max_connections as usize + DECODED_AHEAD,
+        // One writer: a second batch is decoded while the first is written.
+        _ => 2,
+    }
+}
