@@ -9,6 +9,8 @@
 //!   commit(start → end)       only if next_offset is still `start` and the epoch still the lease's
 //! ```
 //!
+//! A sink without transactions keeps the same promises by steps that may be repeated: see [`staged`].
+//!
 //! It knows tables, rows and positions, and nothing of Kafka, of the SQL that makes the rows, or of Kubernetes.
 #![cfg_attr(
     test,

@@ -101,7 +101,7 @@ pub enum ProgramError {
     Io {
         /// What could not be done.
         what: String,
-        /// Why.
+        /// What the operating system said.
         #[source]
         source: std::io::Error,
     },

@@ -52,13 +52,13 @@ const _: () = assert!(size_of::<Entry>() == 48);
 /// One record, borrowed from its batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Record<'a> {
-    /// Its offset.
+    /// Rises from record to record, with gaps.
     pub offset: i64,
     /// Kafka's timestamp, milliseconds since 1970.
     pub timestamp: Option<i64>,
-    /// Its key.
+    /// `None` where the producer gave none, unlike an empty one.
     pub key: Option<&'a [u8]>,
-    /// Its value.
+    /// `None` for a tombstone.
     pub value: Option<&'a [u8]>,
     /// The generator's number of it, for records of this product's generator.
     pub sequence: Option<RecordSequence>,
@@ -153,7 +153,7 @@ impl Records {
         self.entries.last().map_or(self.start, |last| last.offset + 1)
     }
 
-    /// Number of records.
+    /// Records that were pushed.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -34,7 +34,7 @@ pub enum ReferenceError {
     Unknown {
         /// Path in the manifest.
         path: String,
-        /// The table.
+        /// As the manifest names it.
         table: String,
         /// The tables that there are.
         known: String,
@@ -42,16 +42,16 @@ pub enum ReferenceError {
     /// The file cannot be opened.
     #[error("{}: cannot be opened", file.display())]
     Open {
-        /// The file.
+        /// Path of the CSV file.
         file: PathBuf,
-        /// Why.
+        /// What the operating system said.
         #[source]
         source: std::io::Error,
     },
     /// The file is not CSV where it should be.
     #[error("{}: not readable as CSV", file.display())]
     Csv {
-        /// The file.
+        /// Path of the CSV file.
         file: PathBuf,
         /// Why, with the line.
         #[source]
@@ -60,7 +60,7 @@ pub enum ReferenceError {
     /// The header lacks a column.
     #[error("{}, line 1: the column {column:?} is missing; the header has {}", file.display(), header.join(", "))]
     Column {
-        /// The file.
+        /// Path of the CSV file.
         file: PathBuf,
         /// The column that the manifest names.
         column: String,
@@ -70,21 +70,21 @@ pub enum ReferenceError {
     /// A cell does not fit its type.
     #[error("{}, line {line}, column {column:?}: {problem}", file.display())]
     Cell {
-        /// The file.
+        /// Path of the CSV file.
         file: PathBuf,
-        /// Line, from 1.
+        /// Counted from 1, with the header.
         line: u64,
-        /// The column.
+        /// As the header names it.
         column: String,
-        /// What is wrong.
+        /// What the type does not allow.
         problem: String,
     },
     /// Arrow refused the columns.
     #[error("cannot build the reference table {table}")]
     Batch {
-        /// The table.
+        /// As the manifest or the file names it.
         table: String,
-        /// Why.
+        /// What Arrow said.
         #[source]
         source: ArrowError,
     },
@@ -143,7 +143,7 @@ impl<'a> ReferenceTables<'a> {
         }
     }
 
-    /// A reference's rows.
+    /// A reference's rows, in chunks; a CSV file is opened here.
     pub fn rows(&self, index: usize, reference: &'a Reference) -> Result<Rows<'_>, ReferenceError> {
         let schema = schema(index, reference)?;
         match &reference.source {

@@ -37,9 +37,9 @@ const FETCH_BUDGET: usize = 8 * 1024 * 1024;
 /// What a worker needs from the process that it runs in.
 #[derive(Debug)]
 pub struct Worker {
-    /// What to do.
+    /// The manifest that all of this worker's rows follow from.
     pub pipeline: Arc<Pipeline>,
-    /// Where passwords are.
+    /// Of Kafka and the sink.
     pub secrets: Secrets,
     /// Told apart by people: the pod's name.
     pub name: String,
@@ -220,7 +220,7 @@ fn consumer_config(pipeline: &Pipeline, secrets: &Secrets, name: &str) -> Result
     Ok(config)
 }
 
-/// Starts partition tasks.
+/// Starts a task for each partition that is assigned.
 struct Tasks {
     shared: Arc<Shared>,
     pipeline: Arc<Pipeline>,

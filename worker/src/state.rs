@@ -49,11 +49,11 @@ pub struct PartitionState {
 /// A range of offsets that was gone when it should have been read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
-    /// First offset.
+    /// The first offset that is gone.
     pub from: i64,
     /// End, excluded; absent where it cannot be known.
     pub to: Option<i64>,
-    /// Why.
+    /// Who is to blame.
     pub reason: GapReason,
 }
 
@@ -72,7 +72,7 @@ pub enum GapReason {
 /// Recognises a record, and so the topic that it is in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
-    /// Its offset.
+    /// Where the record stands; whether it is still the same is what the digest tells.
     pub offset: i64,
     /// SHA-256 over timestamp, key and value, the first 16 bytes in hexadecimal.
     pub digest: String,

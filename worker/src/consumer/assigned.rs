@@ -30,7 +30,7 @@ const FULL: usize = 10_000;
 /// What the loop hands to a partition's task.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// Records to store.
+    /// The oldest records that the task was not given yet.
     Batch(Batch),
     /// What stands in the way of reading on.
     Finding(Finding),
@@ -54,6 +54,19 @@ pub(crate) struct Batch {
     pub(crate) attempt: u64,
     pub(crate) records: Records,
     _held: Held,
+}
+
+#[cfg(test)]
+impl Batch {
+    /// Records that no loop has read.
+    pub(crate) fn of(attempt: u64, records: Records) -> Self {
+        let budget = Arc::default();
+        Self {
+            attempt,
+            records,
+            _held: Held { budget, bytes: 0 },
+        }
+    }
 }
 
 /// Bytes of records that are held by batches, over all partitions.
@@ -85,7 +98,7 @@ pub(super) enum Phase {
     Waiting,
     /// The next record must be the one with this fingerprint, which is stored already.
     Verifying(Fingerprint),
-    /// Reading on.
+    /// Every record is taken.
     Reading,
     /// Revoked: its task stores what it has begun.
     Draining,
@@ -93,7 +106,7 @@ pub(super) enum Phase {
     Stopped,
 }
 
-/// One assigned partition.
+/// A partition that the group has given to this worker, from its assignment until its task has ended.
 #[derive(Debug)]
 pub(super) struct Assigned {
     pub(super) partition: Partition,

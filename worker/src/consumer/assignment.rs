@@ -6,7 +6,7 @@ use api::{Batch as BatchLimits, Partition};
 
 use super::assigned::Assigned;
 
-/// All assigned partitions.
+/// The partitions that the group has given to this worker, few enough to look through.
 #[derive(Debug, Default)]
 pub(super) struct Assignment {
     partitions: Vec<Assigned>,

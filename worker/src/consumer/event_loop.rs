@@ -94,16 +94,16 @@ impl<'a, S: Spawn> EventLoop<'a, S> {
                 return false;
             }
         }
-        let over_budget = self.is_over_budget();
+        let held = self.held();
         for assigned in self.assignment.iter_mut().filter(|assigned| assigned.is_read()) {
             assigned.dispatch(now, &self.reader.limits, false);
         }
-        if over_budget {
+        if held > MEMORY_BUDGET {
             self.assignment
                 .flush_early(now, &self.reader.limits, self.reader.concurrency);
         }
         self.commit(CommitMode::Async, now);
-        match self.wait(now, over_budget) {
+        match self.wait(now, self.is_full(held)) {
             Heard::Command(command) => self.handle(command),
             Heard::Fetched(fetched) => self.take_all(fetched),
             Heard::Nothing => {}
@@ -111,10 +111,21 @@ impl<'a, S: Spawn> EventLoop<'a, S> {
         true
     }
 
-    fn is_over_budget(&self) -> bool {
+    /// Bytes of all records that are not stored yet.
+    fn held(&self) -> usize {
         let buffered: usize = self.assignment.iter().map(Assigned::buffered).sum();
-        // A batch with a given end must be read whole: nothing smaller can be stored, and make room.
-        buffered + self.budget.held() > MEMORY_BUDGET && !self.assignment.iter().any(Assigned::is_replaying)
+        buffered + self.budget.held()
+    }
+
+    /// Whether there is no room for more. A batch with a given end must be read whole: nothing smaller can be stored, and
+    /// make room. None takes more than the budget, since it was read within it before.
+    fn is_full(&self, held: usize) -> bool {
+        let is_replaying = self.assignment.iter().any(Assigned::is_replaying);
+        held > if is_replaying {
+            2 * MEMORY_BUDGET
+        } else {
+            MEMORY_BUDGET
+        }
     }
 
     /// Lets librdkafka call back, and does what it has called for.
@@ -131,7 +142,7 @@ impl<'a, S: Spawn> EventLoop<'a, S> {
     }
 
     /// Waits for something to do. While batches hold too much memory, no more is taken from Kafka.
-    fn wait(&mut self, now: Instant, over_budget: bool) -> Heard {
+    fn wait(&mut self, now: Instant, is_full: bool) -> Heard {
         let due = self
             .assignment
             .iter()
@@ -143,7 +154,7 @@ impl<'a, S: Spawn> EventLoop<'a, S> {
             tokio::select! {
                 biased;
                 Some(command) = commands.recv() => Heard::Command(command),
-                Some(fetched) = chunks.recv(), if !over_budget => Heard::Fetched(fetched),
+                Some(fetched) = chunks.recv(), if !is_full => Heard::Fetched(fetched),
                 () = tokio::time::sleep(patience) => Heard::Nothing,
             }
         })
@@ -153,7 +164,7 @@ impl<'a, S: Spawn> EventLoop<'a, S> {
         let now = Instant::now();
         self.take(first, now);
         for _ in 1..CHUNKS_AT_ONCE {
-            if self.is_over_budget()
+            if self.is_full(self.held())
                 || now.elapsed() > SLICE
                 || self.assignment.iter().any(Assigned::is_awaited)
             {

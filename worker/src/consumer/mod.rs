@@ -81,11 +81,11 @@ pub(crate) trait Spawn: Send {
     fn kafka_error(&self, error: &KafkaError);
 }
 
-/// The consumer's thread.
+/// What the consumer's thread works with, from start to end.
 pub(crate) struct Reader<S> {
     pub(crate) consumer: Arc<BaseConsumer<Context>>,
     pub(crate) fetcher: Fetcher,
-    /// The fetcher's.
+    /// What goes wrong with fetching, apart from the group's.
     pub(crate) errors: ErrorReporter,
     pub(crate) limits: BatchLimits,
     /// Batches that are stored at the same time.

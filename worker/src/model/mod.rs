@@ -56,7 +56,7 @@ pub async fn prepare(
 /// Runs a model once. Gives the number of rows that its table has now.
 ///
 /// # Errors
-/// What a person must mend, or a sink that cannot be reached; the rows of the last run stay.
+/// What a person must fix, or a sink that cannot be reached; the rows of the last run stay.
 pub async fn run(model: &Model, tables: &[TableDefinition], sink: &Sink) -> Result<u64, SinkError> {
     match &model.kind {
         ModelKind::Sql(sql) => sink.run_model(model.name.as_str(), sql).await,

@@ -2,6 +2,8 @@
 //! the other until the partition is revoked.
 
 mod finish;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -62,7 +64,7 @@ pub(crate) struct Shared {
     pub(crate) policy: DeadLetterPolicy,
 }
 
-/// One partition's task.
+/// What stores one partition, from its assignment until it is revoked.
 pub(crate) struct PartitionTask {
     pub(crate) shared: Arc<Shared>,
     pub(crate) partition: Partition,

@@ -24,7 +24,7 @@ pub enum DocumentError {
          {MAX_LEN}; shorten the SQL, or split the pipeline"
     )]
     TooLong {
-        /// As it is.
+        /// Length of the text.
         bytes: usize,
     },
     /// It cannot be read or written.
@@ -38,7 +38,7 @@ pub enum DocumentError {
          the version that began it"
     )]
     Unknown {
-        /// What it has.
+        /// What of it is not understood.
         what: String,
     },
     /// Its SQL does not plan any more.
@@ -50,7 +50,7 @@ pub enum DocumentError {
          {fingerprint}); bring those rows back until the batch is finished, and change them after that"
     )]
     ReferenceChanged {
-        /// The reference.
+        /// As the manifest names the reference.
         table: String,
         /// Of the rows that are needed.
         fingerprint: String,
@@ -72,7 +72,7 @@ struct Document {
 #[derive(Debug, Serialize, Deserialize)]
 struct TopicFields {
     name: String,
-    /// Name and type.
+    /// Name, and type as a manifest writes it.
     fields: Vec<(String, String)>,
 }
 
@@ -297,7 +297,7 @@ spec:
     - {{name: log, sql: \"{sql}\"}}
     - {{name: firsts, sql: \"SELECT user, at FROM plays\", write: {{insertOnce: {{key: [user]}}}}}}
     - {{name: lasts, sql: \"SELECT user, at FROM plays\", write: {{upsert: {{key: [user], latestBy: at}}}}}}
-    - {{name: sums, sql: \"SELECT user, count(*) AS n FROM plays GROUP BY 1\", write: {{merge: {{key: [user], sum: [n]}}}}}}
+    - {{name: sums, sql: \"SELECT user, count(*) AS plays FROM plays GROUP BY 1\", write: {{merge: {{key: [user], sum: [plays]}}}}}}
   sink: {{sqlite: {{path: test.db}}}}
 ",
             directory.display(),

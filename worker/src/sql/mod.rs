@@ -47,7 +47,7 @@ pub struct PlanError {
     pub path: String,
     /// What is wrong, with line and column in the SQL where they are known.
     pub problem: String,
-    /// What would do.
+    /// The remedy, or where to read about it.
     pub remedy: String,
 }
 
@@ -55,13 +55,13 @@ pub struct PlanError {
 #[derive(Debug, thiserror::Error)]
 #[error("table {table}: {problem}")]
 pub struct TransformError {
-    /// The table.
+    /// As the manifest names it.
     pub table: String,
     /// What happened, for a person.
     pub problem: String,
 }
 
-/// The planned pipeline.
+/// Every table's SQL, planned for as many batches at a time as it was made for.
 pub struct Plans {
     decoders: BTreeMap<String, Decoder>,
     definitions: Vec<TableDefinition>,
@@ -98,12 +98,12 @@ struct TablePlan {
 pub struct TableRows {
     /// Index of the table in [`Plans::definitions`].
     pub table: usize,
-    /// Its rows.
+    /// In pieces, as the query gave them.
     pub rows: Vec<RecordBatch>,
 }
 
 impl TableRows {
-    /// Number of rows.
+    /// Rows over all pieces.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows.iter().map(RecordBatch::num_rows).sum()
@@ -119,11 +119,11 @@ impl TableRows {
 /// A reference's rows, for joins.
 #[derive(Debug)]
 pub struct ReferenceRows {
-    /// The table's name.
+    /// As SQL names it.
     pub name: String,
-    /// Its columns.
+    /// Of all batches.
     pub schema: SchemaRef,
-    /// Its rows; may be empty where only the plan is wanted.
+    /// May be empty where only the plan is wanted.
     pub batches: Vec<RecordBatch>,
 }
 

@@ -50,13 +50,13 @@ pub enum StoreError {
              table, or raise haltAbove to dead-letter them"
     )]
     Halted {
-        /// The partition.
+        /// Topic and number, as people write it.
         partition: String,
         /// The first offset that is not stored.
         offset: i64,
-        /// Bad records among the last ones.
+        /// Bad records among those that are judged.
         bad: u64,
-        /// The last ones.
+        /// Records that are judged: these and the ones before them.
         records: u64,
         /// Offset of the first bad record.
         first: i64,
@@ -68,19 +68,21 @@ pub enum StoreError {
         "{partition}: the records {start}..{end} are not those any more that an unfinished batch was begun with"
     )]
     Replaced {
-        /// The partition.
+        /// Topic and number, as people write it.
         partition: String,
-        /// First offset.
+        /// The first offset of the batch.
         start: i64,
-        /// After the last.
+        /// The offset after its last.
         end: i64,
     },
     /// An unfinished batch cannot be finished now: something else came of the same records.
     #[error(
-        "{partition}: an unfinished batch cannot be finished: at offset {offset} it came out otherwise than before:          {problem}; it is tried again; if that does not help, give the worker more memory, or run the version that          began the batch until it is finished"
+        "{partition}: an unfinished batch cannot be finished: at offset {offset} it came out otherwise than before: \
+         {problem}; it is tried again; if that does not help, give the worker more memory, or run the version that \
+         began the batch until it is finished"
     )]
     Differs {
-        /// The partition.
+        /// Topic and number, as people write it.
         partition: String,
         /// Of the record, or of the first one that was computed with it.
         offset: i64,
@@ -90,9 +92,9 @@ pub enum StoreError {
     /// A batch could not be represented.
     #[error("{partition}: cannot build a batch from offset {offset} on")]
     Batch {
-        /// The partition.
+        /// Topic and number, as people write it.
         partition: String,
-        /// Its first offset.
+        /// Where it begins.
         offset: i64,
         /// What Arrow or JSON said.
         #[source]

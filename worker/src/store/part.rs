@@ -9,10 +9,10 @@ use crate::decode::Decoded;
 use crate::records::Records;
 use crate::sql::TableRows;
 
-/// What was stored.
+/// What came of records that are stored, for metrics.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Stored {
-    /// Records dealt with.
+    /// Stored and dead-lettered ones.
     pub records: u64,
     /// Rows written, by table index.
     pub rows: Vec<(usize, u64)>,
