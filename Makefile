@@ -1,20 +1,28 @@
 # What a person does with a checkout. `make` alone lists it.
 
 CARGO ?= cargo
-STREAMPIPELINE = $(CARGO) run --locked --quiet --package cli --bin streampipeline --
+# Where cargo puts what it builds.
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+STREAMPIPELINE = $(TARGET)/debug/streampipeline
+
+# Tests want more features of some dependencies than the programs do, and cargo counts that only if it builds a test. With
+# the whole workspace and its smallest test, a program has the same dependencies as `make test`: nothing is built twice.
+BUILD = $(CARGO) build --locked --workspace --test shutdown
 
 NODE_FEATURES = --features testbed/node,operator/node
-# Built with the programs, these make cargo choose the same features of dependencies as `make test`: nothing is built twice.
+# Built with the programs, for the same reason.
 NODE_TESTS = --test node --test node_leftovers
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-node lint deny generate bench
+.PHONY: help build run test test-node test-upgrade record lint deny generate bench
 
 help: ## List what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## Run the pipeline music for a minute: embedded broker, SQLite, live view, audit, reports
-	$(CARGO) build --locked --package cli
+build: ## Build the command `streampipeline`: target/debug/streampipeline
+	$(BUILD) --bin streampipeline
+
+run: build ## Run the pipeline music for a minute: embedded broker, SQLite, live view, audit, reports
 	$(STREAMPIPELINE) up --file deploy/pipelines/music.yaml --for 60s
 
 test: ## Run every test, against real Kafka and PostgreSQL (fetched once; needs a JDK and Maven)
@@ -25,6 +33,21 @@ test-node: ## Run the tests that run pods on a Kubernetes node (root; installs c
 	testbed/install-node
 	$(CARGO) build --locked --workspace $(NODE_FEATURES) $(NODE_TESTS) --bins
 	$(CARGO) test --locked --workspace $(NODE_FEATURES) $(NODE_TESTS)
+
+# The release before this one, or any other revision.
+FROM = e766835
+
+test-upgrade: ## Replace the programs of a revision (FROM=e766835) by these while a pipeline runs: upgrade/README.md
+	$(CARGO) build --locked --release $(RELEASE)
+	$(BUILD) --bin upgrade
+	programs=$$(bench/build-revision $(FROM) $(RELEASE)) && \
+	$(TARGET)/debug/upgrade run --old "$$programs" --new $(TARGET)/release
+
+record: ## Write down what these programs leave behind, for the tests of the releases after: upgrade/README.md
+	$(BUILD) --bins
+	revision=$$(git rev-parse --short=7 HEAD) && export STREAMPIPELINE_RECORD="$$revision" && \
+	$(TARGET)/debug/upgrade record --programs $(TARGET)/debug --revision "$$revision" && \
+	$(CARGO) test --locked --workspace --test it --test recorded record -- --ignored
 
 lint: deny ## Check format, lints, licences and dependencies
 	$(CARGO) fmt --all --check
@@ -39,20 +62,25 @@ deny:
 	fi
 
 generate: ## Write what is generated from code: the custom resource definition, docs/cli.md, and what the chart has of them
-	$(CARGO) build --locked --package cli --package operator
+	$(BUILD) --bin streampipeline --bin streampipeline-operator
 	mkdir -p deploy/crd docs
 	$(STREAMPIPELINE) crd > deploy/crd/streampipelines.yaml.new
 	$(STREAMPIPELINE) help-markdown > docs/cli.md.new
 	mv deploy/crd/streampipelines.yaml.new deploy/crd/streampipelines.yaml
 	mv docs/cli.md.new docs/cli.md
 	for scope in watched own cluster; do \
-		$(CARGO) run --locked --quiet --package operator --bin streampipeline-operator -- rbac $$scope > charts/streampipeline/files/rbac/$$scope.yaml.new && \
+		$(TARGET)/debug/streampipeline-operator rbac $$scope > charts/streampipeline/files/rbac/$$scope.yaml.new && \
 		mv charts/streampipeline/files/rbac/$$scope.yaml.new charts/streampipeline/files/rbac/$$scope.yaml || exit 1; \
 	done
 	charts/check --write
 
-bench: ## Measure speed next to named baselines (BENCH="python spark" for those, BENCH=operator for a part); docs/benchmarks.md has the table
-	$(CARGO) build --locked --release --package worker --package generator
-	$(CARGO) build --locked --release --package operator
-	$(CARGO) build --locked --release --package bench
-	target/release/bench $(BENCH)
+# The programs of the image, and what drives them.
+RELEASE = --package operator --package worker --package generator --package cli --package bench
+
+bench: ## Measure speed next to named baselines, or next to a revision (AGAINST=main), or parts of it (BENCH="worker spark"): docs/benchmarks.md
+	$(CARGO) build --locked --release $(RELEASE)
+ifdef AGAINST
+	programs=$$(bench/build-revision $(AGAINST) $(RELEASE)) && $(TARGET)/release/bench $(BENCH) --against "$$programs"
+else
+	$(TARGET)/release/bench $(BENCH)
+endif

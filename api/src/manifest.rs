@@ -8,8 +8,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_yaml::{Error, Spanned};
 
-use crate::crd::{StreamPipeline, StreamPipelineSpec, StreamPipelineStatus};
 use crate::quoted;
+use crate::resource::{StreamPipeline, StreamPipelineSpec};
+use crate::status::StreamPipelineStatus;
 
 /// Why a text is not a `StreamPipeline`. It displays as one line: place, problem, remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,21 @@
 //! Names that have been checked once and are trusted afterwards.
 
+use std::collections::HashSet;
 use std::fmt;
+
+use kube::core::Rule;
+
+use crate::problem::Collector;
+use crate::rule::{DUPLICATE_REMEDY, RuleText, duplicate};
+
+const PIPELINE_NAME: RuleText = RuleText {
+    problem: "this is not a pipeline name",
+    remedy: "use at most 40 lower-case letters, digits and '-', beginning with a letter and not ending with '-'",
+};
+const TABLE_NAME: RuleText = RuleText {
+    problem: "this is not a table name",
+    remedy: "use at most 48 lower-case letters, digits and '_', not beginning with a digit or with streampipeline_",
+};
 
 /// Why a name was refused; the text names the rule that it broke.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -116,5 +131,43 @@ fn check_table_name(name: &str) -> Result<(), &'static str> {
         Err("must not begin with 'streampipeline_', which is kept for the product's own tables")
     } else {
         Ok(())
+    }
+}
+
+pub(crate) fn pipeline_name_rule() -> Rule {
+    Rule::new("self.metadata.name.matches('^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$')").message(PIPELINE_NAME)
+}
+
+pub(crate) fn table_name_rule() -> Rule {
+    Rule::new("self.matches('^[a-z_][a-z0-9_]*$') && !self.startsWith('streampipeline_')").message(TABLE_NAME)
+}
+
+pub(crate) fn pipeline_name(name: Option<&String>, problems: &mut Collector) -> Option<PipelineName> {
+    let name = PipelineName::new(name.map_or("", String::as_str)).ok();
+    if name.is_none() {
+        problems.broken("metadata.name", PIPELINE_NAME);
+    }
+    name
+}
+
+pub(crate) fn table_name(name: &str, path: &str, problems: &mut Collector) -> Option<TableName> {
+    let name = TableName::new(name).ok();
+    if name.is_none() {
+        problems.broken(path, TABLE_NAME);
+    }
+    name
+}
+
+/// Reports the second and later of equal names.
+pub(crate) fn unique<'a>(
+    names: impl Iterator<Item = (&'a str, String)>,
+    what: &str,
+    problems: &mut Collector,
+) {
+    let mut seen: HashSet<&str> = HashSet::new();
+    for (name, path) in names {
+        if !seen.insert(name) {
+            problems.add(path, duplicate(what, name), DUPLICATE_REMEDY);
+        }
     }
 }

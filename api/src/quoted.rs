@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::validate::SCHEMA;
+use crate::definition::SPEC_SCHEMA;
 
 /// Text where something else belongs.
 pub(crate) struct Quoted {
@@ -13,7 +13,7 @@ pub(crate) struct Quoted {
 
 /// The first text of a `spec` that an API server would refuse for being one.
 pub(crate) fn check(spec: &Value) -> Option<Quoted> {
-    find(spec, &SCHEMA, "spec")
+    find(spec, &SPEC_SCHEMA, "spec")
 }
 
 fn find(value: &Value, schema: &Value, path: &str) -> Option<Quoted> {

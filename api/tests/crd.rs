@@ -211,6 +211,11 @@ fn the_yaml_is_the_definition_and_always_the_same() {
         read["metadata"]["annotations"][api::RELEASE],
         env!("CARGO_PKG_VERSION")
     );
+    assert_eq!(
+        yaml,
+        include_str!("../../deploy/crd/streampipelines.yaml"),
+        "make generate"
+    );
     // `kubectl apply` keeps a copy in an annotation, which holds 256 KiB.
     assert!(read.to_string().len() < 200_000);
 }

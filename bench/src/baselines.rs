@@ -141,7 +141,7 @@ fn member(json: &str, name: &str) -> Result<f64, BenchError> {
 }
 
 /// `PySpark` Structured Streaming over the topics `append` and `merge`, which hold `events` records each.
-pub(crate) async fn spark(servers: &Servers, ours: Ours, events: i64) -> Result<Vec<Row>, BenchError> {
+pub(crate) async fn spark(servers: &Servers, ours: Ours, events: u64) -> Result<Vec<Row>, BenchError> {
     let python = Python::environment("spark", &[REQUIREMENTS, SPARK_REQUIREMENTS])?;
     let jars = python.0.with_file_name("jars");
     if !jars.exists() {

@@ -4,25 +4,34 @@
 //! The programs measured are the release binaries next to this one; the servers are the test bed's, with
 //! PostgreSQL's `fsync` on and Kafka's JVM as users run it.
 //!
-//! `bench` measures everything but what needs Python; `bench generator worker start operator python spark` names parts. The
-//! baselines `python` and `spark` install their packages once.
+//! `bench` measures everything but what needs more than the tests do; `bench generator worker consume start operator
+//! instructions python spark` names parts. `instructions` takes valgrind, and the baselines `python` and `spark` install their
+//! packages once. With `--against FOLDER`, which has an earlier revision's programs, both revisions are run in turns.
 
-#![cfg_attr(test, allow(clippy::unwrap_used))]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
+mod against;
 mod baselines;
 mod error;
 mod generator;
+mod instructions;
 mod measure;
 mod operator;
+mod parts;
+mod pipelines;
+mod programs;
 mod scrape;
 mod servers;
+mod usage;
 mod worker;
 
 use std::process::ExitCode;
 
+use against::Pair;
 use baselines::Ours;
 use error::BenchError;
-use measure::Row;
+use parts::Parts;
+use programs::Programs;
 use servers::Servers;
 
 /// Runs of each measurement; the median counts.
@@ -31,8 +40,8 @@ const ROUNDS: usize = 3;
 #[tokio::main]
 async fn main() -> ExitCode {
     match run().await {
-        Ok(rows) => {
-            print!("{}", measure::table(&rows));
+        Ok(tables) => {
+            print!("{tables}");
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -42,36 +51,61 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run() -> Result<Vec<Row>, BenchError> {
-    let parts: Vec<String> = std::env::args().skip(1).collect();
-    let named = |name: &str| parts.iter().any(|part| part == name);
-    // The baselines are compared with figures of the same run.
-    let wanted = |name: &str| {
-        let compared = matches!(name, "generator" | "worker") && (named("python") || named("spark"));
-        parts.is_empty() || named(name) || compared
-    };
+async fn run() -> Result<String, BenchError> {
+    let (parts, against) = Parts::parse(std::env::args().skip(1));
+    let now = Programs::of_this_tree()?;
+    let before = against.map(|folder| Programs::in_folder(&folder)).transpose()?;
     let servers = Servers::start().await?;
+    let mut tables = Vec::new();
+    if parts.wanted("instructions") {
+        let revisions: Vec<&Programs> = before.iter().chain([&now]).collect();
+        let counted = instructions::count(&servers, &revisions).await?;
+        tables.push(instructions::table(&revisions, &counted));
+    }
+    if let Some(before) = before {
+        let pair = Pair { before, now };
+        let rows = against::compare(&servers, &pair, &parts).await?;
+        if !rows.is_empty() {
+            tables.push(measure::comparison_table(&pair.before.revision, &rows));
+        }
+    } else {
+        let rows = beside_baselines(&servers, &now, &parts).await?;
+        if !rows.is_empty() {
+            tables.push(measure::table(&rows));
+        }
+    }
+    Ok(tables.join("\n"))
+}
+
+async fn beside_baselines(
+    servers: &Servers,
+    programs: &Programs,
+    parts: &Parts,
+) -> Result<Vec<measure::Row>, BenchError> {
     let mut rows = Vec::new();
     let mut ours = Ours::default();
-    if wanted("generator") {
-        rows.extend(generator::to_nowhere(&servers)?);
-        rows.extend(generator::to_kafka(&servers, &mut ours).await?);
+    if parts.wanted("generator") {
+        rows.extend(generator::alone(servers, programs)?);
+        rows.extend(generator::beside_kafkas(servers, programs, &mut ours).await?);
     }
-    if wanted("worker") {
-        rows.extend(worker::append(&servers, &mut ours).await?);
-        rows.extend(worker::merge(&servers, &mut ours).await?);
+    if parts.wanted("worker") {
+        rows.extend(worker::append(servers, programs, &mut ours).await?);
+        rows.extend(worker::merge(servers, programs, &mut ours).await?);
     }
-    if wanted("start") {
-        rows.extend(worker::cold_start(&servers).await?);
+    if parts.wanted("consume") {
+        rows.extend(worker::consume(servers, programs).await?);
     }
-    if wanted("operator") {
-        rows.extend(operator::thousand(&servers).await?);
+    if parts.wanted("start") {
+        rows.extend(worker::cold_start(servers, programs).await?);
     }
-    if named("python") {
-        rows.extend(baselines::python(&servers, ours).await?);
+    if parts.wanted("operator") {
+        rows.extend(operator::thousand(servers, programs).await?);
     }
-    if named("spark") {
-        rows.extend(baselines::spark(&servers, ours, worker::EVENTS).await?);
+    if parts.wanted("python") {
+        rows.extend(baselines::python(servers, ours).await?);
+    }
+    if parts.wanted("spark") {
+        rows.extend(baselines::spark(servers, ours, worker::EVENTS).await?);
     }
     Ok(rows)
 }

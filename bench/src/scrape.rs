@@ -1,4 +1,23 @@
-//! Histograms and counters of Prometheus' text format.
+//! What a program says at `/metrics`: histograms and counters of Prometheus' text format.
+
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// An address for a program to serve its metrics at: a port that was free a moment ago.
+pub(crate) async fn address() -> std::io::Result<SocketAddr> {
+    TcpListener::bind("127.0.0.1:0").await?.local_addr()
+}
+
+/// What stands at `/metrics` of `address` now.
+pub(crate) async fn metrics(address: SocketAddr) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await?;
+    Ok(text)
+}
 
 /// Observations so far, by bucket.
 #[derive(Debug, Clone, PartialEq)]

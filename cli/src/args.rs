@@ -1,54 +1,15 @@
-//! What may be typed. Each subcommand's own arguments stand in its module.
+//! Arguments that several subcommands share.
 
-use std::fmt::Write;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
-use clap_complete::Shell;
+use clap::Args;
 use runtime::secrets::Secrets;
 use runtime::telemetry::LogFormat;
 
-use crate::audit::AuditArgs;
-use crate::dead_letters::DeadLettersArgs;
-use crate::generate::GenerateArgs;
-use crate::install::InstallArgs;
-use crate::model::ModelArgs;
-use crate::plan::PlanArgs;
-use crate::preflight::PreflightArgs;
-use crate::report::ReportArgs;
-use crate::scaling::{BacktestArgs, RecordArgs};
-use crate::target::{KafkaChoice, SinkChoice};
-use crate::up::UpArgs;
-use crate::validate::ValidateArgs;
-
-const AFTER_HELP: &str = "\
-Begin with:
-  streampipeline up -f deploy/pipelines/music.yaml --for 30s
-
-Exit codes:
-  0    done, or stopped on request
-  1    something failed that may work another time (a server is away, a file cannot be written)
-  2    wrong arguments or a wrong manifest
-  3    an audit found records that are missing, doubled or not stored
-  130  ended at once by a second Ctrl-C";
+use crate::target::{KafkaChoice, Overrides, SinkChoice};
 
 /// What is logged if nothing else is said.
 pub(crate) const LOG: &str = "warn";
-
-/// Width of the generated manual; a terminal's own width is used for `--help`.
-const MANUAL_WIDTH: usize = 100;
-
-/// Runs, checks and questions stream pipelines: Kafka topics, SQL, and tables that the rows go to, exactly once.
-#[derive(Debug, Parser)]
-#[command(name = "streampipeline", version, after_help = AFTER_HELP, max_term_width = 110)]
-pub(crate) struct Cli {
-    /// What to do.
-    #[command(subcommand)]
-    pub(crate) command: Command,
-    /// What to log.
-    #[command(flatten)]
-    pub(crate) logging: Logging,
-}
 
 /// What to log, for all subcommands.
 #[derive(Debug, Args)]
@@ -71,47 +32,6 @@ pub(crate) struct Logging {
         env = "STREAMPIPELINE_LOG_FORMAT"
     )]
     pub(crate) log_format: LogFormat,
-}
-
-/// The subcommands.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Command {
-    /// Say what is wrong with manifests: where, what, and what would do
-    Validate(ValidateArgs),
-    /// Show the topics, tables and columns that a manifest gives, and what it would change in a cluster
-    Plan(PlanArgs),
-    /// Run a pipeline here: topics, tables, generator and workers in this process
-    Up(UpArgs),
-    /// Prove that no record is missing or doubled, or name those that are
-    Audit(AuditArgs),
-    /// Answer the manifest's questions: tables, bars and lines
-    Report(ReportArgs),
-    /// Make the tables of models anew, now
-    Model(ModelArgs),
-    /// Run the generator alone: to standard output, a file, Kafka or nowhere
-    Generate(GenerateArgs),
-    /// Show the records that could not be stored, and send them again
-    DeadLetters(DeadLettersArgs),
-    /// Check brokers, topics, sink and secrets before a pipeline is started
-    Preflight(PreflightArgs),
-    /// Try scaling policies on loads, next to those of KEDA, Flink and Numaflow
-    Backtest(BacktestArgs),
-    /// Write down the load of a pipeline that runs, as a trace for `backtest`
-    Record(RecordArgs),
-    /// Print the operator's manifests, or apply them to a cluster
-    Install(InstallArgs),
-    /// Print the custom resource definition for Kubernetes
-    #[command(after_help = "Example:\n  streampipeline crd | kubectl apply --server-side -f -")]
-    Crd,
-    /// Print a script that completes commands and options in a shell
-    #[command(after_help = "Example, for bash:\n  source <(streampipeline completions bash)")]
-    Completions {
-        /// The shell
-        shell: Shell,
-    },
-    /// Print this manual as Markdown
-    #[command(hide = true)]
-    HelpMarkdown,
 }
 
 /// The manifest and its secrets.
@@ -155,72 +75,15 @@ pub(crate) struct SinkArgs {
     pub(crate) data: PathBuf,
 }
 
-/// The whole manual.
-#[must_use]
-pub(crate) fn markdown() -> String {
-    let mut text = String::from(
-        "<!-- Written by `make generate`: change the help texts in cli/src instead. -->\n\n# The command\n",
-    );
-    let mut command = Cli::command().term_width(MANUAL_WIDTH);
-    // Fills in what subcommands inherit.
-    command.build();
-    section(&mut text, &mut command, 2);
-    text
-}
-
-fn section(text: &mut String, command: &mut clap::Command, level: usize) {
-    let name = command
-        .get_bin_name()
-        .unwrap_or_else(|| command.get_name())
-        .to_owned();
-    // Defaults and places from the environment of whoever generates the manual do not belong into it.
-    let mut shown = command
-        .clone()
-        .mut_args(|argument| argument.hide_env_values(true))
-        .term_width(MANUAL_WIDTH);
-    let help = shown.render_long_help().to_string();
-    let help: Vec<&str> = help.lines().map(str::trim_end).collect();
-    let help = help.join("\n");
-    // Writing to a string cannot fail.
-    let _ = write!(
-        text,
-        "\n{} {name}\n\n```text\n{}\n```\n",
-        "#".repeat(level),
-        help.trim()
-    );
-    for subcommand in command.get_subcommands_mut() {
-        if !subcommand.is_hide_set() && subcommand.get_name() != "help" {
-            section(text, subcommand, level + 1);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_arguments_fit_together() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn every_subcommand_has_a_section_and_an_example() {
-        let manual = markdown();
-        for subcommand in Cli::command()
-            .get_subcommands()
-            .filter(|subcommand| !subcommand.is_hide_set())
-        {
-            let name = subcommand.get_name();
-            assert!(manual.contains(&format!("### streampipeline {name}\n")), "{name}");
-            let example = subcommand
-                .get_after_help()
-                .map(ToString::to_string)
-                .unwrap_or_default();
-            assert!(
-                example.contains(&format!("streampipeline {name}")),
-                "{name} shows no example"
-            );
+impl SinkArgs {
+    /// The pipeline's own settings but for its sink and its brokers.
+    #[must_use]
+    pub(crate) fn overrides(&self, kafka: &KafkaChoice) -> Overrides {
+        Overrides {
+            kafka: kafka.clone(),
+            sink: self.sink.clone(),
+            data: self.data.clone(),
+            ..Overrides::none()
         }
     }
 }

@@ -2,16 +2,15 @@
 
 use std::path::Path;
 
-use api::{Pipeline, SqliteSink};
-use runtime::secrets::Secrets;
-use sinks::{Sink, SinkError};
+use api::Pipeline;
+use sinks::{SinkError, TableDefinition};
 use worker::plan::{PlanningError, Wanted, plan};
 use worker::run::WorkerError;
 use worker::sql::Plans;
 
 use crate::error::CliError;
 
-/// Plans the SQL, and checks that a sink can hold what it gives. Problems are lines of the manifest `file`.
+/// Plans the SQL, and checks that the sink can hold what it gives. Problems are lines of the manifest `file`.
 pub(crate) async fn check(file: &Path, pipeline: &Pipeline) -> Result<Plans, CliError> {
     let plans = match plan(pipeline, Wanted::Columns).await {
         Err(PlanningError::Refused(errors)) => {
@@ -23,27 +22,19 @@ pub(crate) async fn check(file: &Path, pipeline: &Pipeline) -> Result<Plans, Cli
         }
         plans => plans.map_err(WorkerError::from)?,
     };
-    // Both sinks hold the same kinds of columns, and a SQLite file is not opened before it is used.
-    let mut anywhere = pipeline.clone();
-    anywhere.sink = api::Sink::Sqlite(SqliteSink {
-        path: file.to_owned(),
-    });
-    let definitions = plans.definitions().to_vec();
-    match Sink::open(&anywhere, definitions, &Secrets::new(None, |_| None)).await {
-        Ok(_) => Ok(plans),
-        Err(error) => Err(CliError::Tables(line(file, pipeline, &error))),
+    for definition in plans.definitions() {
+        if let Err(error) = sinks::column_types(&pipeline.sink, definition) {
+            return Err(CliError::Tables(line(file, pipeline, definition, &error)));
+        }
     }
+    Ok(plans)
 }
 
-/// The sink names the table, a manifest's line has its path.
-fn line(file: &Path, pipeline: &Pipeline, error: &SinkError) -> String {
-    let table = error.context.strip_prefix("table ");
-    let index = table.and_then(|name| {
-        pipeline
-            .tables
-            .iter()
-            .position(|table| table.name.as_str() == name)
-    });
+fn line(file: &Path, pipeline: &Pipeline, definition: &TableDefinition, error: &SinkError) -> String {
+    let index = pipeline
+        .tables
+        .iter()
+        .position(|table| table.name == definition.table.name);
     let path = index.map_or_else(
         || "spec.tables".to_owned(),
         |index| format!("spec.tables[{index}].sql"),

@@ -9,7 +9,7 @@ use kafka::admin::AdminError;
 use kafka::broker::AccessError;
 use kafka::client::ClientError;
 use kafka::lag::LagError;
-use rdkafka::error::KafkaError;
+use kafka::librdkafka::{EmbeddedBrokerError, KafkaError};
 use runtime::exit::Exit;
 use runtime::manifest::ManifestFileError;
 use runtime::telemetry::TelemetryError;
@@ -47,6 +47,9 @@ pub(crate) enum CliError {
     /// Topics.
     #[error(transparent)]
     Admin(#[from] AdminError),
+    /// The embedded broker.
+    #[error(transparent)]
+    EmbeddedBroker(#[from] EmbeddedBrokerError),
     /// Where the topics' logs end.
     #[error(transparent)]
     Lag(#[from] LagError),
@@ -124,19 +127,6 @@ impl CliError {
             error => format!("error: {}", runtime::report::lines(error)),
         }
     }
-}
-
-/// The error and what it comes from in the end, on one line: what lies between is of no use to anybody.
-pub(crate) fn one_line(error: &dyn std::error::Error) -> String {
-    let message = error.to_string();
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    let cause = causes.last().map(ToString::to_string).unwrap_or_default();
-    let text = if message.contains(&cause) {
-        message
-    } else {
-        format!("{message} ({cause})")
-    };
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Writes `text` to standard output.

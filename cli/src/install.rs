@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use clap::Args;
-use operator::access::connect;
-use operator::install::{self, Applied, Installation, Outcome, USUAL_NAMESPACE};
+use operator::installation::access::connect;
+use operator::installation::install::{self, AppliedObject, ApplyEffect};
+use operator::installation::manifests::{self, Installation, USUAL_NAMESPACE};
 use runtime::exit::Exit;
 
-use crate::error::{CliError, one_line, print};
+use crate::error::{CliError, print};
 
 /// Longest time for images to be fetched and the operator to start.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -82,10 +83,10 @@ impl InstallArgs {
             context,
             wait,
         } = self;
-        let failed = |error: &dyn std::error::Error| CliError::Failed(one_line(error));
+        let failed = |error: &dyn std::error::Error| CliError::Failed(runtime::report::line(error));
         let installation = Installation { namespace, image };
         if !apply {
-            return print(&install::yaml(&installation).map_err(|error| failed(&error))?);
+            return print(&manifests::yaml(&installation).map_err(|error| failed(&error))?);
         }
         let cluster = connect(context.as_deref())
             .await
@@ -104,11 +105,11 @@ impl InstallArgs {
     }
 }
 
-fn line(Applied { kind, name, outcome }: &Applied) -> String {
-    let outcome = match outcome {
-        Outcome::Created => "created",
-        Outcome::Changed => "changed",
-        Outcome::Unchanged => "unchanged",
+fn line(AppliedObject { kind, name, effect }: &AppliedObject) -> String {
+    let outcome = match effect {
+        ApplyEffect::Created => "created",
+        ApplyEffect::Changed => "changed",
+        ApplyEffect::Unchanged => "unchanged",
     };
     format!("{kind} {name} {outcome}\n")
 }

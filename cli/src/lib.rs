@@ -1,10 +1,10 @@
 //! The `streampipeline` command: what a person does with a pipeline, with and without a cluster.
 //!
 //! ```text
-//! args ─► target (manifest + overrides ─► Pipeline) ─► one module a subcommand ─► text
+//! command ─► target (manifest + overrides ─► Pipeline) ─► one module a subcommand ─► text
 //! ```
 //!
-//! Judging and drawing are pure (`audit::judge`, `report::draw`, `plan::text`, `up::hold`); Kafka and sinks are
+//! Evaluating and drawing are pure (`audit::evaluate`, `report::draw`, `plan::text`, `up::hold`); Kafka and sinks are
 //! reached through the rooms that own them.
 
 #![cfg_attr(
@@ -21,6 +21,7 @@ mod args;
 mod audit;
 mod check;
 mod chosen;
+mod command;
 mod console;
 mod dead_letters;
 mod error;
@@ -42,7 +43,7 @@ use std::io::ErrorKind;
 use clap::{CommandFactory, Parser};
 use runtime::exit::Exit;
 
-use args::{Cli, Command};
+use command::{Cli, Command};
 use error::CliError;
 
 /// Does what the arguments ask for; whatever went wrong is on standard error by the time it returns. Wrong arguments
@@ -77,7 +78,7 @@ pub async fn main() -> Exit {
         Command::Backtest(backtest) => backtest.run(),
         Command::Record(record) => record.run().await,
         Command::Completions { shell } => completions(shell),
-        Command::HelpMarkdown => error::print(&args::markdown()),
+        Command::HelpMarkdown => error::print(&command::markdown()),
     };
     match outcome {
         Ok(exit) => exit,

@@ -9,7 +9,7 @@ use crate::args::{PipelineArgs, SinkArgs};
 use crate::chosen::chosen;
 use crate::error::{CliError, print};
 use crate::style::count;
-use crate::target::{KafkaChoice, Overrides, load_existing};
+use crate::target::{KafkaChoice, load_existing};
 
 /// Arguments of `model`.
 #[derive(Debug, Args)]
@@ -31,7 +31,7 @@ pub(crate) struct ModelArgs {
 
 impl ModelArgs {
     pub(crate) async fn run(self) -> Result<Exit, CliError> {
-        let overrides = Overrides::of_place(&KafkaChoice::None, &self.sink);
+        let overrides = self.sink.overrides(&KafkaChoice::None);
         let pipeline = load_existing(&self.pipeline.file, &overrides)?;
         let models = Models::open(&pipeline, &self.pipeline.secrets()).await?;
         for model in chosen("model", models.all(), |model| model.name.as_str(), &self.names)? {

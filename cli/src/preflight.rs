@@ -2,21 +2,19 @@
 
 use std::time::Duration;
 
-use api::{Kafka, Pipeline, SecretRef, Sink as SinkKind};
+use api::{Kafka, Pipeline, SecretUse};
 use clap::Args;
 use kafka::client::client_config;
-use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use runtime::exit::Exit;
 use runtime::secrets::Secrets;
-use sinks::Sink;
+use sinks::Check;
 use tokio::net::TcpStream;
 
 use crate::args::{PipelineArgs, PlaceArgs};
 use crate::check::check;
 use crate::error::{CliError, print};
 use crate::style::{Style, count};
-use crate::target::{KafkaChoice, Overrides, load};
+use crate::target::{KafkaChoice, load};
 
 /// For a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -39,19 +37,9 @@ pub(crate) struct PreflightArgs {
     place: PlaceArgs,
 }
 
-/// One thing that was looked at: what it is, and how it is.
-#[derive(Debug)]
-struct Check {
-    what: String,
-    outcome: Result<String, String>,
-}
-
 impl PreflightArgs {
     pub(crate) async fn run(self) -> Result<Exit, CliError> {
-        let pipeline = load(
-            &self.pipeline.file,
-            &Overrides::of_place(&self.place.kafka, &self.place.sink),
-        )?;
+        let pipeline = load(&self.pipeline.file, &self.place.sink.overrides(&self.place.kafka))?;
         check(&self.pipeline.file, &pipeline).await?;
         let secrets = self.pipeline.secrets();
         let style = Style::of_stdout();
@@ -59,7 +47,7 @@ impl PreflightArgs {
         if !matches!(self.place.kafka, KafkaChoice::None | KafkaChoice::Embedded) {
             checks.extend(kafka_checks(&pipeline, &secrets).await);
         }
-        checks.extend(sink_checks(&pipeline, &secrets).await);
+        checks.extend(sinks::preflight(&pipeline, &secrets).await);
         let failed = checks.iter().filter(|check| check.outcome.is_err()).count() as u64;
         let mut text: String = checks.iter().map(|check| line(check, style)).collect();
         text.push_str(&match failed {
@@ -74,50 +62,26 @@ impl PreflightArgs {
 
 fn line(check: &Check, style: Style) -> String {
     match &check.outcome {
-        Ok(how) => format!("{}    {}: {how}\n", style.green("ok"), check.what),
-        Err(problem) => format!("{}  {}: {problem}\n", style.red("FAIL"), check.what),
+        Ok(how) => format!("{}    {}: {how}\n", style.green("ok"), check.subject),
+        Err(problem) => format!("{}  {}: {problem}\n", style.red("FAIL"), check.subject),
     }
 }
 
 fn secret_checks(pipeline: &Pipeline, secrets: &Secrets) -> Vec<Check> {
-    let security = &pipeline.kafka.security;
-    let mut wanted: Vec<(&str, &SecretRef, &[&str])> = Vec::new();
-    if let Some(sasl) = &security.sasl {
-        wanted.push((
-            "spec.kafka.security.sasl.secretRef",
-            &sasl.secret,
-            &["username", "password"],
-        ));
-    }
-    if let Some(secret) = &security.ca {
-        wanted.push(("spec.kafka.security.tls.caSecretRef", secret, &["ca.crt"]));
-    }
-    if let Some(secret) = &security.certificate {
-        wanted.push((
-            "spec.kafka.security.tls.certificateSecretRef",
-            secret,
-            &["tls.crt", "tls.key"],
-        ));
-    }
-    if let SinkKind::Postgres(sink) = &pipeline.sink {
-        wanted.push((
-            "spec.sink.postgres.secretRef",
-            &sink.secret,
-            &["username", "password"],
-        ));
-    }
-    let check = |(path, secret, keys): (&str, &SecretRef, &[&str])| {
-        let read: Result<Vec<_>, _> = keys.iter().map(|key| secrets.read(secret, key)).collect();
+    let check = |SecretUse {
+                     path, secret, keys, ..
+                 }: SecretUse| {
+        let read: Result<Vec<_>, _> = keys.iter().map(|key| secrets.read(&secret, key)).collect();
         let outcome = match read {
             Ok(_) => Ok(format!("secret {} has {}", secret.name, keys.join(" and "))),
-            Err(error) => Err(runtime::report::lines(&error).replace("\n  ", " ")),
+            Err(error) => Err(runtime::report::line(&error)),
         };
         Check {
-            what: path.to_owned(),
+            subject: path.to_owned(),
             outcome,
         }
     };
-    wanted.into_iter().map(check).collect()
+    pipeline.secrets().into_iter().map(check).collect()
 }
 
 async fn kafka_checks(pipeline: &Pipeline, secrets: &Secrets) -> Vec<Check> {
@@ -130,13 +94,13 @@ async fn kafka_checks(pipeline: &Pipeline, secrets: &Secrets) -> Vec<Check> {
     }
     let what = || "access to Kafka".to_owned();
     let failed = |problem: String| Check {
-        what: what(),
+        subject: what(),
         outcome: Err(problem),
     };
     let config = match client_config(&pipeline.kafka, secrets, "streampipeline-preflight") {
         Ok(config) => config,
         Err(error) => {
-            checks.push(failed(one_line(&error)));
+            checks.push(failed(runtime::report::line(&error)));
             return checks;
         }
     };
@@ -144,15 +108,16 @@ async fn kafka_checks(pipeline: &Pipeline, secrets: &Secrets) -> Vec<Check> {
     let counts = match kafka::admin::partition_counts(&config, &names, KAFKA).await {
         Ok(counts) => counts,
         Err(error) => {
-            checks.push(failed(one_line(&error)));
+            checks.push(failed(runtime::report::line(&error)));
             return checks;
         }
     };
     checks.push(Check {
-        what: what(),
+        subject: what(),
         outcome: Ok("granted".to_owned()),
     });
-    for (id, address) in brokers(config)
+    // None if they cannot be had, which access has shown before.
+    for (id, address) in kafka::admin::brokers(config, KAFKA)
         .await
         .into_iter()
         .filter(|(_, address)| !bootstrap_servers.contains(address))
@@ -169,7 +134,7 @@ async fn kafka_checks(pipeline: &Pipeline, secrets: &Secrets) -> Vec<Check> {
             Some(partitions) => format!("there, partitions: {partitions}"),
         });
         checks.push(Check {
-            what: format!("topic {}", topic.name),
+            subject: format!("topic {}", topic.name),
             outcome,
         });
     }
@@ -187,107 +152,8 @@ async fn tcp(what: String, address: &str) -> Check {
             CONNECT.as_secs()
         )),
     };
-    Check { what, outcome }
-}
-
-/// Id and address of each broker of the cluster; none if they cannot be had, which access has shown before.
-async fn brokers(config: ClientConfig) -> Vec<(i32, String)> {
-    let ask = move || {
-        let consumer: BaseConsumer = config.create().ok()?;
-        let metadata = consumer.fetch_metadata(None, KAFKA).ok()?;
-        let address = |broker: &rdkafka::metadata::MetadataBroker| {
-            (broker.id(), format!("{}:{}", broker.host(), broker.port()))
-        };
-        Some(metadata.brokers().iter().map(address).collect())
-    };
-    tokio::task::spawn_blocking(ask)
-        .await
-        .ok()
-        .flatten()
-        .unwrap_or_default()
-}
-
-async fn sink_checks(pipeline: &Pipeline, secrets: &Secrets) -> Vec<Check> {
-    match &pipeline.sink {
-        SinkKind::Sqlite(sink) => {
-            let folder = sink.path.parent().unwrap_or(std::path::Path::new("."));
-            let outcome = match folder.metadata() {
-                Ok(metadata) if !metadata.is_dir() => Err(format!("{} is no folder", folder.display())),
-                Ok(metadata) if metadata.permissions().readonly() => {
-                    Err(format!("{} is read-only", folder.display()))
-                }
-                Ok(_) if sink.path.exists() => Ok("there".to_owned()),
-                Ok(_) => Ok("will be made".to_owned()),
-                Err(error) => Err(format!("the folder {}: {error}", folder.display())),
-            };
-            vec![Check {
-                what: format!("SQLite file {}", sink.path.display()),
-                outcome,
-            }]
-        }
-        _ => postgres_checks(pipeline, secrets).await,
+    Check {
+        subject: what,
+        outcome,
     }
-}
-
-async fn postgres_checks(pipeline: &Pipeline, secrets: &Secrets) -> Vec<Check> {
-    let SinkKind::Postgres(postgres) = &pipeline.sink else {
-        return Vec::new();
-    };
-    let what = format!(
-        "PostgreSQL {}:{}/{}",
-        postgres.host, postgres.port, postgres.database
-    );
-    let reach = async {
-        let sink = Sink::open(pipeline, Vec::new(), secrets).await?;
-        sink.ping().await?;
-        Ok::<_, sinks::SinkError>(sink)
-    };
-    let sink = match reach.await {
-        Ok(sink) => sink,
-        Err(error) => {
-            return vec![Check {
-                what,
-                outcome: Err(one_line(&error)),
-            }];
-        }
-    };
-    let schema = &postgres.schema;
-    // The schema's name is a literal here; a quotation mark in it is doubled.
-    let question = format!(
-        "SELECT has_schema_privilege(oid, 'USAGE') AND has_schema_privilege(oid, 'CREATE') FROM pg_namespace \
-         WHERE nspname = '{}'",
-        schema.replace('\'', "''")
-    );
-    let rights = match sink.query(&question, &[]).await {
-        Ok(answer) => match answer
-            .rows
-            .first()
-            .and_then(|row| row.first())
-            .and_then(Option::as_deref)
-        {
-            Some("t" | "true") => Ok("tables can be made".to_owned()),
-            Some(_) => Err(format!(
-                "no right to make tables; run GRANT USAGE, CREATE ON SCHEMA {schema} TO the user"
-            )),
-            None => Err(
-                "not there; make it with CREATE SCHEMA, or name another in spec.sink.postgres.schema"
-                    .to_owned(),
-            ),
-        },
-        Err(error) => Err(one_line(&error)),
-    };
-    vec![
-        Check {
-            what,
-            outcome: Ok("answers".to_owned()),
-        },
-        Check {
-            what: format!("schema {schema}"),
-            outcome: rights,
-        },
-    ]
-}
-
-fn one_line(error: &dyn std::error::Error) -> String {
-    runtime::report::lines(error).replace("\n  ", " ")
 }

@@ -10,7 +10,6 @@ use api::crd::{KafkaSpec, LimitSpec, SinkSpec, SqliteSpec};
 use api::{Pipeline, StreamPipeline};
 use runtime::manifest;
 
-use crate::args::SinkArgs;
 use crate::error::CliError;
 
 /// Folder of what runs without a cluster leave behind, in the current directory.
@@ -70,17 +69,6 @@ impl Overrides {
             count: None,
         }
     }
-
-    /// For a command that looks at a pipeline which is there.
-    #[must_use]
-    pub(crate) fn of_place(kafka: &KafkaChoice, sink: &SinkArgs) -> Self {
-        Self {
-            kafka: kafka.clone(),
-            sink: sink.sink.clone(),
-            data: sink.data.clone(),
-            ..Self::none()
-        }
-    }
 }
 
 /// The pipeline of a manifest file.
@@ -93,16 +81,14 @@ pub(crate) fn load(file: &Path, overrides: &Overrides) -> Result<Pipeline, CliEr
 /// As [`load`], for a command that reads the sink: the file of an embedded one has to be there already.
 pub(crate) fn load_existing(file: &Path, overrides: &Overrides) -> Result<Pipeline, CliError> {
     let pipeline = load(file, overrides)?;
-    if let api::Sink::Sqlite(sink) = &pipeline.sink
-        && !sink.path.exists()
-    {
+    if pipeline.sink.file().is_some_and(|file| !file.exists()) {
         let remedy = match overrides.sink {
             SinkChoice::Embedded => "run `streampipeline up` first, or say where the file is with --data",
             _ => "run the pipeline first, or name another file",
         };
         return Err(CliError::Usage(format!(
-            "there is no SQLite file {}; {remedy}",
-            sink.path.display()
+            "there is no {}; {remedy}",
+            pipeline.sink.place()
         )));
     }
     Ok(pipeline)
@@ -240,10 +226,7 @@ spec:
             count: Some(7),
         });
         assert_eq!(pipeline.kafka.security.sasl, None);
-        let api::Sink::Sqlite(sink) = &pipeline.sink else {
-            panic!("{:?}", pipeline.sink)
-        };
-        assert_eq!(sink.path, Path::new("/data/music.db"));
+        assert_eq!(pipeline.sink.file(), Some(Path::new("/data/music.db")));
         let generator = pipeline.generator.unwrap();
         assert_eq!(
             (generator.rate, generator.shape),

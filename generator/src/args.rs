@@ -101,7 +101,6 @@ pub enum ProgramError {
     /// Events cannot go where they are to.
     #[error(transparent)]
     Destination(#[from] DestinationError),
-    /// The run failed.
     #[error(transparent)]
     Run(#[from] RunError),
     /// Logging could not be set up.
@@ -112,7 +111,6 @@ pub enum ProgramError {
     Io {
         /// What could not be done.
         what: String,
-        /// Why.
         #[source]
         source: std::io::Error,
     },

@@ -8,7 +8,6 @@ use jiff::Timestamp;
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// Microseconds since 1970-01-01 UTC; never goes back.
     fn now(&self) -> i64;
-    /// Waits.
     fn sleep(&self, duration: Duration);
 }
 
@@ -21,7 +20,6 @@ pub struct SystemClock {
 }
 
 impl SystemClock {
-    /// Reads the clock.
     #[must_use]
     pub fn new() -> Self {
         Self {

@@ -14,9 +14,7 @@ use crate::music::Music;
 use crate::output::Target;
 use crate::output::kafka::{KafkaTarget, Replica};
 
-/// Where events go.
 pub enum Destination {
-    /// Nowhere.
     Discard,
     /// Lines of JSON; the text names the file or pipe in errors.
     Lines(Target, String),
@@ -45,9 +43,7 @@ pub enum DestinationError {
     /// The file cannot be made.
     #[error("cannot create {}", .path.display())]
     Create {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: std::io::Error,
     },

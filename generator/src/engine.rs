@@ -49,18 +49,13 @@ pub struct Settings {
     pub shutdown: CancellationToken,
 }
 
-/// One thread's state.
 #[derive(Debug)]
 pub struct Engine {
     /// Number of the thread, for [`Progress`].
     pub thread: usize,
-    /// The source.
     pub music: Arc<Music>,
-    /// Where events go.
     pub output: Box<dyn Output>,
-    /// Time.
     pub clock: Arc<dyn Clock>,
-    /// What others see.
     pub progress: Arc<Progress>,
     /// Beaten at every tick.
     pub heartbeat: Option<Heartbeat>,

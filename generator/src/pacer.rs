@@ -19,7 +19,6 @@ pub struct Due {
     pub at: i64,
     /// Its place in the run.
     pub place: u64,
-    /// Its shard.
     pub shard: u16,
     /// Its number within the shard.
     pub index: u64,
@@ -28,7 +27,6 @@ pub struct Due {
 /// Where a shard stands: the number of its next event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    /// The shard.
     pub shard: u16,
     /// Events that it has produced.
     pub produced: u64,

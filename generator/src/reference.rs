@@ -4,7 +4,8 @@ use api::{Generator, MusicSource, Source};
 
 use crate::fingerprint::Fingerprint;
 use crate::music::MusicError;
-use crate::music::catalogue::{self, CatalogueRow};
+use crate::music::catalogue;
+use crate::music::catalogue_row::{self, CatalogueRow};
 use crate::music::derived::{self, Numbered, Track};
 use crate::music::users::{User, Users};
 
@@ -20,9 +21,7 @@ pub enum ColumnType {
     Long,
     /// 64-bit floating-point numbers.
     Double,
-    /// Truth values.
     Boolean,
-    /// Text.
     Text,
     /// Lists of 32-bit integers.
     IntList,
@@ -31,9 +30,7 @@ pub enum ColumnType {
 /// A column's name and type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ColumnSchema {
-    /// The name.
     pub name: &'static str,
-    /// The type.
     pub column_type: ColumnType,
 }
 
@@ -46,10 +43,8 @@ pub struct ReferenceTable {
     pub columns: Vec<ReferenceColumn>,
 }
 
-/// A column's values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReferenceColumn {
-    /// The name.
     pub name: &'static str,
     /// A value for each row.
     pub values: ReferenceValues,
@@ -210,7 +205,7 @@ impl References {
     pub fn fingerprint(&self) -> u64 {
         let mut fingerprint = Fingerprint::new();
         self.users.fingerprint(&mut fingerprint);
-        catalogue::fingerprint(&self.rows, &mut fingerprint);
+        catalogue_row::fingerprint(&self.rows, &mut fingerprint);
         fingerprint.finish()
     }
 }
@@ -346,7 +341,7 @@ mod tests {
         let bulk = schema("music.bulk_track_raw_data").unwrap();
         assert_eq!(
             bulk.iter().map(|column| column.name).collect::<Vec<_>>(),
-            catalogue::COLUMNS
+            catalogue_row::COLUMNS
         );
         assert_eq!(schema("music.listeners"), None);
     }

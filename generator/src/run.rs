@@ -37,7 +37,6 @@ pub struct Context {
     pub catch_up: Duration,
     /// While true nothing is produced; afterwards events go on at their rate.
     pub hold: watch::Receiver<bool>,
-    /// Time.
     pub clock: Arc<dyn Clock>,
     /// Made for as many shards and threads.
     pub progress: Arc<Progress>,

@@ -14,7 +14,6 @@ pub struct EventStream {
 /// An event with its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamEvent {
-    /// The shard.
     pub shard: u16,
     /// Its number within the shard, from 0.
     pub index: u64,
@@ -30,7 +29,6 @@ impl EventStream {
         Music::load(generator).map(|music| Self { music })
     }
 
-    /// The shards.
     #[must_use]
     pub fn shards(&self) -> Shards {
         self.music.shards()

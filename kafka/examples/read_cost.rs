@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use api::{Kafka as KafkaSpec, Partition, Security, SecurityProtocol};
 use kafka::admin::{TopicPlan, ensure_topics};
 use kafka::broker::Access;
-use kafka::context::ErrorReporter;
 use kafka::fetch::{self, Fetched, Scratch};
-use kafka::sequence::{HEADER, RecordSequence};
+use kafka::formats::sequence::{HEADER, RecordSequence};
+use kafka::health::ErrorReporter;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
@@ -134,7 +134,7 @@ async fn through_fetch(bootstrap: &str, records: u64) -> Result<u64, Failure> {
         },
     };
     let access = Access::new(&spec, &Secrets::new(None, |_| None), "read-cost")?;
-    let reporter = ErrorReporter::new("read-cost", &mut ClientConfig::new());
+    let reporter = ErrorReporter::new("read-cost");
     let (fetcher, mut chunks, driver) = fetch::open(access, BUDGET, reporter);
     let stop = CancellationToken::new();
     let driver = tokio::spawn(driver.run(stop.clone()));

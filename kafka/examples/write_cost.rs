@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use api::{Kafka, Security, SecurityProtocol};
 use kafka::admin::{TopicPlan, ensure_topics};
 use kafka::broker::Access;
-use kafka::context::ErrorReporter;
+use kafka::formats::partitioner::partition_for;
+use kafka::formats::sequence::{HEADER, RecordSequence};
 use kafka::group::Membership;
-use kafka::partitioner::partition_for;
+use kafka::health::ErrorReporter;
 use kafka::produce::{self, Offer, Offsets, Record, Settings, Transactions};
-use kafka::sequence::{HEADER, RecordSequence};
 use rdkafka::ClientConfig;
 use runtime::secrets::Secrets;
 
@@ -62,7 +62,7 @@ async fn main() -> Result<(), Failure> {
         linger: Duration::from_millis(5),
         budget: 16 * 1024 * 1024,
     };
-    let (producer, driver) = produce::open(access, settings, ErrorReporter::new("write-cost", &mut config));
+    let (producer, driver) = produce::open(access, settings, ErrorReporter::new("write-cost"));
     let driver = tokio::spawn(driver.run());
     tokio::task::spawn_blocking(move || write(producer, records, in_transactions, &group, &shards)).await??;
     driver.await?;

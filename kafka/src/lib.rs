@@ -11,20 +11,16 @@
     )
 )]
 
-pub mod admin;
 pub mod broker;
-pub mod checkpoint;
-pub mod client;
-pub mod commit_metadata;
-pub mod context;
+mod error_code;
 pub mod fetch;
+pub mod formats;
 pub mod group;
-mod health;
-mod inspect;
+pub mod health;
+pub mod issue;
 pub mod lag;
-mod loops;
-mod metadata;
-pub mod partitioner;
-pub mod problem;
+pub mod librdkafka;
 pub mod produce;
-pub mod sequence;
+
+pub use error_code::{Consequence, ErrorCode};
+pub use librdkafka::{admin, client};

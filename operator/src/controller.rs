@@ -16,26 +16,25 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::build::Defaults;
-use crate::context::{Context, Key};
-use crate::dereference::SecretCache;
-use crate::events::Events;
-use crate::index::Index;
-use crate::kafka::{Kafka, Links, LinksConfig};
+use crate::kafka::{KafkaClient, MonitorConfig, Monitors};
 use crate::metrics::Metrics;
-use crate::reconcile::{ReconcileError, reconcile};
-use crate::unreadable;
-use crate::watches::{self, Guarded, Ready, Scope};
+use crate::names::PipelineKey;
+use crate::objects::Defaults;
+use crate::reconcile::context::Context;
+use crate::reconcile::dereference::SecretCache;
+use crate::reconcile::error::ReconcileError;
+use crate::reconcile::events::Events;
+use crate::reconcile::{reconcile, unreadable};
+use crate::watch::index::Index;
+use crate::watch::{self, Guarded, Ready, WatchScope};
 
 /// What a controller is started with.
-pub struct Settings {
-    /// The API server.
+pub struct ControllerSettings {
     pub client: Client,
-    /// Kafka.
-    pub kafka: Arc<dyn Kafka>,
-    /// How Kafka is looked at.
-    pub links: LinksConfig,
-    /// What pipelines may override.
+    /// Asked off the reconcile path.
+    pub kafka: Arc<dyn KafkaClient>,
+    /// How often, and with how much patience, Kafka is read.
+    pub monitors: MonitorConfig,
     pub defaults: Defaults,
     /// Only this namespace; everywhere if absent.
     pub namespace: Option<String>,
@@ -43,11 +42,10 @@ pub struct Settings {
     pub concurrency: u16,
     /// This process's name in events.
     pub instance: String,
-    /// Counts.
     pub metrics: Metrics,
-    /// Whether the controller works.
+    /// Gets a condition and a heartbeat.
     pub health: Health,
-    /// Time, for telling.
+    /// Time, for people; pauses are measured by the monotonic clock.
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
@@ -70,11 +68,11 @@ const BEAT: Duration = Duration::from_secs(1);
 const STUCK: Duration = Duration::from_mins(2);
 
 /// Reconciles until `shutdown` is cancelled and the reconciles under way are done.
-pub async fn run(settings: Settings, shutdown: CancellationToken) {
-    let Settings {
+pub async fn run(settings: ControllerSettings, shutdown: CancellationToken) {
+    let ControllerSettings {
         client,
         kafka,
-        links,
+        monitors,
         defaults,
         namespace,
         concurrency,
@@ -83,14 +81,14 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) {
         health,
         clock,
     } = settings;
-    let scope = Scope {
+    let scope = WatchScope {
         client: client.clone(),
         namespace,
     };
-    let (news, looked) = mpsc::channel::<Key>(1024);
+    let (news, observed) = mpsc::channel::<PipelineKey>(1024);
     let index = Arc::new(Index::default());
     let ready = Arc::new(Ready::default());
-    let (store, pipelines) = watches::pipelines(&scope);
+    let (store, pipelines) = watch::pipelines(&scope);
     let context = Arc::new(Context {
         store: store.clone(),
         events: Events::new(client.clone(), instance),
@@ -98,7 +96,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) {
         defaults,
         index: Arc::clone(&index),
         secrets: SecretCache::default(),
-        links: Arc::new(Links::new(kafka, links, news, metrics.clone())),
+        monitors: Arc::new(Monitors::new(kafka, monitors, news, metrics.clone())),
         metrics,
         pod_monitors: AtomicBool::new(false),
         clock,
@@ -115,10 +113,10 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) {
     };
     let requests = stream::select_all([
         pipelines,
-        watches::owned(&scope, &index, &ready),
-        watches::secrets(&scope, &index, &ready, &store),
-        watches::pod_monitors(scope.clone(), &index, &ready, known),
-        looked_at(looked, &context),
+        watch::owned(&scope, &index, &ready),
+        watch::secrets(&scope, &index, &ready, &store),
+        watch::pod_monitors(scope.clone(), &index, &ready, known),
+        news_from_kafka(observed, &context),
     ]);
     let in_order = requests.take_until(shutdown.clone().cancelled_owned());
     let condition = health.condition("controller");
@@ -170,7 +168,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) {
 struct WatchBroke(#[source] kube::runtime::watcher::Error);
 
 /// News from Kafka; not those about pipelines that wait before they are tried again.
-fn looked_at(news: mpsc::Receiver<Key>, context: &Arc<Context>) -> watches::Requests {
+fn news_from_kafka(news: mpsc::Receiver<PipelineKey>, context: &Arc<Context>) -> watch::Requests {
     let context = Arc::clone(context);
     stream::unfold((news, context), |(mut news, context)| async {
         loop {
@@ -202,18 +200,18 @@ async fn one(guard: &Guarded, context: &Context) -> Result<Action, ReconcileErro
             Err(invalid) => unreadable::reconcile(invalid, context).await,
         }
     };
-    // A call that is never answered must not hold a pipeline for ever.
+    // A call that is never answered must not hold a pipeline without end.
     let within = tokio::time::timeout(PATIENCE, work.instrument(span)).await;
     within.unwrap_or(Err(ReconcileError::TimedOut(PATIENCE)))
 }
 
 fn retry(guard: &Guarded, error: &ReconcileError, context: &Context) -> Action {
     let key = (guard.namespace().unwrap_or_default(), guard.name_any());
-    let remembered = context.remembered(&key);
+    let memory = context.memory(&key);
     // The reconcile is over, so nobody holds it.
-    let attempt = remembered.try_lock().map_or(0, |mut remembered| {
-        remembered.failures = remembered.failures.saturating_add(1);
-        remembered.failures - 1
+    let attempt = memory.try_lock().map_or(0, |mut memory| {
+        memory.failures = memory.failures.saturating_add(1);
+        memory.failures - 1
     });
     let delay = RETRY.delay(attempt, rand::random());
     let delay = if error.category() == "NameConflict" {
@@ -228,22 +226,19 @@ fn retry(guard: &Guarded, error: &ReconcileError, context: &Context) -> Action {
         namespace = key.0,
         pipeline = key.1,
         category = error.category(),
-        error = runtime::report::lines(error).replace('\n', " "),
+        error = runtime::report::line(error),
         again_in = ?delay,
         "a reconcile failed"
     );
     Action::requeue(delay)
 }
 
-/// Errors of reconciles are told where they happen; these are of the machinery around them.
+/// Errors of reconciles are logged where they happen; these are of the machinery around them.
 fn report(error: Option<&kube::runtime::controller::Error<ReconcileError, WatchBroke>>) {
     use kube::runtime::controller::Error;
     match error {
         Some(Error::QueueError(error)) => {
-            tracing::warn!(
-                error = runtime::report::lines(error).replace('\n', " "),
-                "watching"
-            );
+            tracing::warn!(error = runtime::report::line(error), "watching");
         }
         Some(Error::RunnerError(error)) => tracing::error!(%error, "the controller"),
         // Gone meanwhile, which is no error.
@@ -254,7 +249,7 @@ fn report(error: Option<&kube::runtime::controller::Error<ReconcileError, WatchB
 async fn sweep(context: &Context, store: &Store<Guarded>) {
     loop {
         tokio::time::sleep(SWEEP).await;
-        let there = |key: &Key| store.get(&ObjectRef::new(&key.1).within(&key.0)).is_some();
+        let there = |key: &PipelineKey| store.get(&ObjectRef::new(&key.1).within(&key.0)).is_some();
         context.retain(there);
     }
 }

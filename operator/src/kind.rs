@@ -1,34 +1,23 @@
-//! The kinds of objects that the operator makes.
+//! The kinds of objects that a pipeline owns.
 
 use kube::api::ApiResource;
 use kube::core::GroupVersionKind;
 
-/// A kind of object that a pipeline owns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
-    /// Identity of the pods.
+pub(crate) enum Kind {
     ServiceAccount,
-    /// What pods may talk to.
     NetworkPolicy,
-    /// Names of the pods.
     Service,
-    /// How many pods may leave at a time.
     PodDisruptionBudget,
-    /// Scraping by Prometheus.
     PodMonitor,
-    /// Manifests.
     ConfigMap,
-    /// Preparation.
     Job,
-    /// Models.
     CronJob,
-    /// Workers and generator.
     Deployment,
 }
 
 impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::ServiceAccount,
         Self::NetworkPolicy,
         Self::Service,
@@ -40,9 +29,9 @@ impl Kind {
         Self::Deployment,
     ];
 
-    /// Group, version, kind and the plural that stands in URLs.
+    /// Group, version, kind and the plural as in URLs.
     #[must_use]
-    pub fn names(self) -> (&'static str, &'static str, &'static str, &'static str) {
+    pub(crate) fn names(self) -> (&'static str, &'static str, &'static str, &'static str) {
         match self {
             Self::ServiceAccount => ("", "v1", "ServiceAccount", "serviceaccounts"),
             Self::NetworkPolicy => ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
@@ -58,13 +47,13 @@ impl Kind {
 
     /// The kind's name, as users know it.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         self.names().2
     }
 
     /// How the API server is asked for it.
     #[must_use]
-    pub fn resource(self) -> ApiResource {
+    pub(crate) fn resource(self) -> ApiResource {
         let (group, version, kind, plural) = self.names();
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
     }
@@ -72,7 +61,7 @@ impl Kind {
     /// Whether every change of what is wanted, and no other, raises `metadata.generation`. Where it does not, any
     /// change is seen by `metadata.resourceVersion`.
     #[must_use]
-    pub fn has_generation(self) -> bool {
+    pub(crate) fn has_generation(self) -> bool {
         !matches!(self, Self::ServiceAccount | Self::Service | Self::ConfigMap)
     }
 }

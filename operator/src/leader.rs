@@ -1,7 +1,7 @@
 //! One leader at a time, by a Lease.
 //!
 //! Losing the lease ends the process: whatever it was about to write, it does not. A watchdog of our own looks at the
-//! Lease besides the manager that renews it, since a renewal that hangs tells nobody anything; it measures by the
+//! Lease besides the manager that renews it, since a renewal that hangs is no error; it measures by the
 //! monotonic clock from the moment when it saw a renewal, so that a clock that jumps changes nothing.
 
 use std::time::Duration;
@@ -18,11 +18,10 @@ use tokio_util::sync::CancellationToken;
 /// How the leader is found.
 #[derive(Debug, Clone)]
 pub struct LeaderConfig {
-    /// The Lease's name.
     pub lease: String,
-    /// Where it is.
+    /// The operator's own, where the Lease is.
     pub namespace: String,
-    /// This process.
+    /// This process, unique among the operators.
     pub identity: String,
     /// Nobody else leads for so long after a renewal.
     pub duration: Duration,
@@ -31,12 +30,9 @@ pub struct LeaderConfig {
 /// Why this process does not lead.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaderError {
-    /// The Lease cannot be used.
     #[error("cannot use the Lease {name}")]
     Lease {
-        /// Its name.
         name: String,
-        /// What went wrong.
         #[source]
         source: LeaseManagerError,
     },
@@ -68,16 +64,13 @@ pub async fn lead(
         let builder = LeaseManagerBuilder::new(client.clone(), &config.lease)
             .with_namespace(&config.namespace)
             .with_identity(&config.identity)
-            .with_field_manager(format!("{}-{}", crate::build::OPERATOR, config.identity))
+            .with_field_manager(format!("{}-{}", crate::names::OPERATOR, config.identity))
             .with_duration(seconds)
             .with_grace(seconds / 2);
         match builder.build().await {
             Ok(manager) => break manager,
             Err(error) => {
-                tracing::warn!(
-                    error = runtime::report::lines(&error).replace('\n', " "),
-                    "no lease yet"
-                );
+                tracing::warn!(error = runtime::report::line(&error), "no lease yet");
                 let waited = tokio::time::sleep(RETRY);
                 if shutdown.run_until_cancelled(waited).await.is_none() {
                     return Ok(None);
@@ -154,14 +147,14 @@ impl Watchdog {
             let asked = Instant::now();
             let left = self.valid_until.saturating_duration_since(asked);
             match tokio::time::timeout(left, self.leases.get(&self.config.lease)).await {
-                Ok(Ok(lease)) => match judge(&lease, &self.config.identity, self.renewed.as_ref()) {
-                    Judged::Renewed(renewed) => {
+                Ok(Ok(lease)) => match classify(&lease, &self.config.identity, self.renewed.as_ref()) {
+                    LeaseState::Renewed(renewed) => {
                         self.renewed = Some(renewed);
                         // It was renewed at most one look ago.
                         self.valid_until = asked + self.config.duration.saturating_sub(LOOK * 2);
                     }
-                    Judged::Same => {}
-                    Judged::Lost => return,
+                    LeaseState::Same => {}
+                    LeaseState::Lost => return,
                 },
                 Ok(Err(error)) => tracing::debug!(%error, "the lease cannot be read"),
                 Err(_) => {}
@@ -175,22 +168,22 @@ impl Watchdog {
 }
 
 #[derive(Debug, PartialEq)]
-enum Judged {
+enum LeaseState {
     Renewed(MicroTime),
     Same,
     Lost,
 }
 
 /// What a Lease says about whether `me` leads.
-fn judge(lease: &Lease, me: &str, known: Option<&MicroTime>) -> Judged {
+fn classify(lease: &Lease, me: &str, known: Option<&MicroTime>) -> LeaseState {
     let Some(spec) = &lease.spec else {
-        return Judged::Lost;
+        return LeaseState::Lost;
     };
     match (&spec.holder_identity, &spec.renew_time) {
-        (Some(holder), _) if holder != me => Judged::Lost,
-        (Some(_), Some(renewed)) if Some(renewed) != known => Judged::Renewed(renewed.clone()),
-        (Some(_), Some(_)) => Judged::Same,
-        _ => Judged::Lost,
+        (Some(holder), _) if holder != me => LeaseState::Lost,
+        (Some(_), Some(renewed)) if Some(renewed) != known => LeaseState::Renewed(renewed.clone()),
+        (Some(_), Some(_)) => LeaseState::Same,
+        _ => LeaseState::Lost,
     }
 }
 
@@ -213,17 +206,25 @@ mod tests {
             ..Lease::default()
         };
         for (lease, known, expected) in [
-            (lease(Some("me"), Some(1)), None, Judged::Renewed(at(1))),
-            (lease(Some("me"), Some(2)), Some(at(1)), Judged::Renewed(at(2))),
+            (lease(Some("me"), Some(1)), None, LeaseState::Renewed(at(1))),
+            (
+                lease(Some("me"), Some(2)),
+                Some(at(1)),
+                LeaseState::Renewed(at(2)),
+            ),
             // A clock that went back is a renewal all the same.
-            (lease(Some("me"), Some(0)), Some(at(1)), Judged::Renewed(at(0))),
-            (lease(Some("me"), Some(1)), Some(at(1)), Judged::Same),
-            (lease(Some("other"), Some(3)), Some(at(1)), Judged::Lost),
-            (lease(None, Some(3)), Some(at(1)), Judged::Lost),
-            (lease(Some("me"), None), Some(at(1)), Judged::Lost),
-            (Lease::default(), None, Judged::Lost),
+            (
+                lease(Some("me"), Some(0)),
+                Some(at(1)),
+                LeaseState::Renewed(at(0)),
+            ),
+            (lease(Some("me"), Some(1)), Some(at(1)), LeaseState::Same),
+            (lease(Some("other"), Some(3)), Some(at(1)), LeaseState::Lost),
+            (lease(None, Some(3)), Some(at(1)), LeaseState::Lost),
+            (lease(Some("me"), None), Some(at(1)), LeaseState::Lost),
+            (Lease::default(), None, LeaseState::Lost),
         ] {
-            assert_eq!(judge(&lease, "me", known.as_ref()), expected, "{lease:?}");
+            assert_eq!(classify(&lease, "me", known.as_ref()), expected, "{lease:?}");
         }
     }
 }

@@ -1,11 +1,10 @@
 //! The operator: makes a cluster run what `StreamPipeline`s say.
 //!
 //! ```text
-//! watches ─► dereference ─► validate ─► build ─► apply ─► status
-//!            (secrets,      (pure)      (pure)   (server-  (pure, then one write
-//!             pods)                              side)      if something changed)
-//!                  ▲
-//! Kafka ─► links ──┘  topics and lag, off the reconcile path
+//! watch ─► dereference ─► validate ─► observe ─► desire ─► act ─────► report
+//!          (secrets)      (pure)      (pods)     (pure)    (server-   (one write, if
+//!                                       ▲                   side apply) something changed)
+//! Kafka ─► monitors ────────────────────┘  topics and lag, off the reconcile path
 //! ```
 //!
 //! Whatever cannot be read is never taken for absent, and nothing is deleted for it.
@@ -20,38 +19,24 @@
     )
 )]
 
-pub mod access;
-pub mod apply;
 pub mod args;
-pub mod build;
-pub mod check;
-pub mod cleanup;
-pub mod context;
 pub mod controller;
-pub mod definition;
-mod deletion_cost;
-pub mod dereference;
-pub mod events;
-pub mod index;
-pub mod install;
+mod hash;
+pub mod installation;
 pub mod kafka;
-pub mod kind;
+mod kind;
 pub mod leader;
-pub mod memory;
 pub mod metrics;
+pub mod names;
+pub mod objects;
 pub mod plan;
-pub mod pods;
-pub mod rbac;
-pub mod reconcile;
+mod pods;
+mod program;
+mod reconcile;
 pub mod scaling;
-mod scene;
-pub mod stage;
-pub mod status;
-mod steps;
+pub mod secrets;
+mod status;
 #[cfg(test)]
 mod testing;
-mod unreadable;
 pub mod validate;
-mod watches;
-pub mod workers;
-mod write;
+mod watch;

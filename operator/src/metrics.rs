@@ -12,27 +12,27 @@ use prometheus_client::registry::{Registry, Unit};
 /// The operator's metrics; a cheap handle.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    reconciles: Family<Outcome, Counter>,
+    reconciles: Family<ReconcileLabels, Counter>,
     durations: Histogram,
-    writes: Family<Written, Counter>,
-    kafka: Family<Asked, Counter>,
+    writes: Family<WriteLabels, Counter>,
+    kafka: Family<KafkaLabels, Counter>,
     pipelines: Gauge,
     leader: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Outcome {
+struct ReconcileLabels {
     /// `Ok`, or the category of the error.
     outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Written {
+struct WriteLabels {
     kind: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Asked {
+struct KafkaLabels {
     what: &'static str,
     outcome: &'static str,
 }
@@ -89,16 +89,16 @@ impl Metrics {
     }
 
     pub(crate) fn reconciled(&self, outcome: &'static str, duration: Duration) {
-        self.reconciles.get_or_create(&Outcome { outcome }).inc();
+        self.reconciles.get_or_create(&ReconcileLabels { outcome }).inc();
         self.durations.observe(duration.as_secs_f64());
     }
 
     pub(crate) fn wrote(&self, kind: &'static str) {
-        self.writes.get_or_create(&Written { kind }).inc();
+        self.writes.get_or_create(&WriteLabels { kind }).inc();
     }
 
     pub(crate) fn kafka_asked(&self, what: &'static str, outcome: &'static str) {
-        self.kafka.get_or_create(&Asked { what, outcome }).inc();
+        self.kafka.get_or_create(&KafkaLabels { what, outcome }).inc();
     }
 
     pub(crate) fn set_pipelines(&self, pipelines: usize) {
@@ -116,7 +116,7 @@ impl Metrics {
         kinds
             .into_iter()
             .chain(["status"])
-            .map(|kind| self.writes.get_or_create(&Written { kind }).get())
+            .map(|kind| self.writes.get_or_create(&WriteLabels { kind }).get())
             .sum()
     }
 }

@@ -1,18 +1,30 @@
 //! What pods say about why they do not work.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 use kube::ResourceExt;
 
-use crate::build::CONFIG_HASH;
-use crate::dereference::PodsSeen;
+use crate::names::CONFIG_HASH;
+
+/// What is wrong with pods of one role, in one line, and whether all of them have done what they were to do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct PodSummary {
+    /// What the newest pod that does not work says.
+    pub(crate) failure: Option<String>,
+    /// The exit code of that pod's program, if it has ended.
+    pub(crate) exit_code: Option<i32>,
+    /// How many pods have ended with exit code 0, by the hash of the configuration that they had.
+    pub(crate) completed: BTreeMap<String, u32>,
+}
 
 /// Longest quotation in a condition, in characters.
 const LONGEST: usize = 600;
 
 /// Reads the statuses of pods of one role.
 #[must_use]
-pub fn look(pods: &[Pod]) -> PodsSeen {
-    let mut seen = PodsSeen::default();
+pub(crate) fn summarize(pods: &[Pod]) -> PodSummary {
+    let mut summary = PodSummary::default();
     let mut pods: Vec<&Pod> = pods
         .iter()
         .filter(|pod| pod.metadata.deletion_timestamp.is_none())
@@ -27,18 +39,18 @@ pub fn look(pods: &[Pod]) -> PodsSeen {
             .and_then(|containers| containers.first());
         if container.is_some_and(completed) {
             let hash = pod.annotations().get(CONFIG_HASH).cloned().unwrap_or_default();
-            *seen.completed.entry(hash).or_default() += 1;
+            *summary.completed.entry(hash).or_default() += 1;
             continue;
         }
-        if seen.trouble.is_none()
-            && let Some((trouble, exit_code)) =
-                container.and_then(container_trouble).or_else(|| pod_trouble(pod))
+        if summary.failure.is_none()
+            && let Some((failure, exit_code)) =
+                container.and_then(container_failure).or_else(|| pod_failure(pod))
         {
-            seen.trouble = Some(format!("{}: {trouble}", pod.name_any()));
-            seen.exit_code = exit_code;
+            summary.failure = Some(format!("{}: {failure}", pod.name_any()));
+            summary.exit_code = exit_code;
         }
     }
-    seen
+    summary
 }
 
 /// The last time that the program ran, it ended well.
@@ -52,7 +64,7 @@ fn completed(container: &ContainerStatus) -> bool {
     !container.ready && ended(&container.state).or_else(|| ended(&container.last_state)) == Some(0)
 }
 
-fn container_trouble(container: &ContainerStatus) -> Option<(String, Option<i32>)> {
+fn container_failure(container: &ContainerStatus) -> Option<(String, Option<i32>)> {
     let state = container.state.as_ref()?;
     let ended = [Some(state), container.last_state.as_ref()]
         .into_iter()
@@ -84,7 +96,7 @@ fn container_trouble(container: &ContainerStatus) -> Option<(String, Option<i32>
     Some((format!("{reason}: {}{remedy}", shortened(message)), None))
 }
 
-fn pod_trouble(pod: &Pod) -> Option<(String, Option<i32>)> {
+fn pod_failure(pod: &Pod) -> Option<(String, Option<i32>)> {
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
     let unscheduled = conditions
         .iter()
@@ -118,8 +130,8 @@ fn shortened(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn pods(yaml: &str) -> PodsSeen {
-        look(&serde_yaml::from_str::<Vec<Pod>>(yaml).unwrap())
+    fn pods(yaml: &str) -> PodSummary {
+        summarize(&serde_yaml::from_str::<Vec<Pod>>(yaml).unwrap())
     }
 
     #[test]
@@ -133,7 +145,7 @@ mod tests {
 "#,
         );
         assert_eq!(
-            seen.trouble.as_deref(),
+            seen.failure.as_deref(),
             Some("music-prepare-1: spec.tables[0].sql: no such column because: x")
         );
         assert_eq!(seen.exit_code, Some(2));
@@ -156,7 +168,7 @@ mod tests {
             ),
         ] {
             let seen = pods(&format!("- metadata: {{name: p}}\n  status: {{{status}}}\n"));
-            assert_eq!(seen.trouble.as_deref(), Some(expected));
+            assert_eq!(seen.failure.as_deref(), Some(expected));
         }
     }
 
@@ -170,7 +182,7 @@ mod tests {
   status: {containerStatuses: [{name: w, ready: false, image: i, imageID: i, restartCount: 3, state: {waiting: {reason: CrashLoopBackOff}}, lastState: {terminated: {exitCode: 0}}}]}
 ",
         );
-        assert_eq!(seen.trouble, None);
+        assert_eq!(seen.failure, None);
         assert_eq!(seen.completed.get("h"), Some(&1));
     }
 }

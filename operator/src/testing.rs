@@ -2,8 +2,8 @@
 
 use api::{Pipeline, StreamPipeline};
 
-use crate::build::{Decisions, Defaults, Objects, build};
-use crate::dereference::{Secret, Secrets};
+use crate::objects::{Decisions, Defaults, Objects, build};
+use crate::secrets::{SecretContent, SecretContents};
 use crate::validate::{Valid, manifest, validate};
 
 /// A small manifest; `more` is YAML of further members of `spec`, indented by two blanks from its second line on.
@@ -36,9 +36,9 @@ pub(crate) fn pipeline(more: &str) -> Pipeline {
 }
 
 /// Every secret that a test names has everything in it.
-pub(crate) fn secrets(password: &str) -> Secrets {
+pub(crate) fn secrets(password: &str) -> SecretContents {
     let keys = ["username", "password", "ca.crt", "tls.crt", "tls.key"];
-    let secret = Secret {
+    let secret = SecretContent {
         data: keys.map(|key| (key.to_owned(), password.to_owned())).into(),
         hash: password.to_owned(),
     };
@@ -47,7 +47,7 @@ pub(crate) fn secrets(password: &str) -> Secrets {
         .into()
 }
 
-pub(crate) fn valid_with(more: &str, secrets: &Secrets) -> Valid {
+pub(crate) fn valid_with(more: &str, secrets: &SecretContents) -> Valid {
     let resource = resource(more);
     validate(&resource, manifest(&resource).unwrap(), secrets).unwrap()
 }

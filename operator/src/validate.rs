@@ -2,20 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use api::{Pipeline, Problems, SecretRef, Sink, StreamPipeline};
+use api::{Pipeline, Problem, Problems, SecretPurpose, SecretUse, StreamPipeline};
 use serde_json::{Map, Value};
 
-use crate::build::Role;
-use crate::dereference::{Secret, Secrets};
+use crate::names::Role;
+use crate::secrets::{SecretContent, SecretContents};
 
 /// A pipeline that can be built: only [`validate`] makes one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Valid {
     /// The checked manifest.
     pub pipeline: Pipeline,
-    /// Where it is.
     pub namespace: String,
-    /// Which object it is.
     pub uid: String,
     /// The manifest's `spec` as it was typed.
     pub(crate) spec: Map<String, Value>,
@@ -25,7 +23,7 @@ pub struct Valid {
 
 /// Why a pipeline cannot be built as it is. Whatever runs of it goes on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum ValidationError {
     /// It does not even have the shape of one.
     #[error("{0}; correct the manifest, or upgrade the operator if the manifest is for a later release")]
     Unreadable(String),
@@ -33,32 +31,18 @@ pub enum Refusal {
     #[error("{0}")]
     Manifest(Problems),
     /// It is right, but not for a cluster.
-    #[error("{path}: {problem}; {remedy}")]
-    NotForClusters {
-        /// Where in the manifest.
-        path: &'static str,
-        /// What is wrong there.
-        problem: &'static str,
-        /// What would do.
-        remedy: &'static str,
-    },
+    #[error("{0}")]
+    NotForClusters(Problem),
     /// Another pipeline commits to the same Kafka under the same name.
     #[error(
         "metadata.name: the pipeline {namespace}/{name} reads the same Kafka under this name; rename this one, since \
          both would share consumer groups"
     )]
-    NameInUse {
-        /// The other's namespace.
-        namespace: String,
-        /// The name of both.
-        name: String,
-    },
+    NameInUse { namespace: String, name: String },
     /// It names a secret that is not there.
     #[error("{path}: there is no secret {name}; create it in this namespace with {keys}")]
     SecretMissing {
-        /// Where in the manifest.
         path: &'static str,
-        /// The secret.
         name: String,
         /// The keys that it has to have.
         keys: String,
@@ -66,21 +50,18 @@ pub enum Refusal {
     /// It names a secret that has too little in it.
     #[error("{path}: the secret {name} has no key {key}; add it")]
     SecretKeyMissing {
-        /// Where in the manifest.
         path: &'static str,
-        /// The secret.
         name: String,
-        /// The key.
         key: &'static str,
     },
 }
 
-impl Refusal {
+impl ValidationError {
     /// The reason in the pipeline's conditions.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Unreadable(_) | Self::Manifest(_) | Self::NotForClusters { .. } => "InvalidManifest",
+            Self::Unreadable(_) | Self::Manifest(_) | Self::NotForClusters(_) => "InvalidManifest",
             Self::NameInUse { .. } => "NameInUse",
             Self::SecretMissing { .. } => "SecretMissing",
             Self::SecretKeyMissing { .. } => "SecretKeyMissing",
@@ -88,26 +69,11 @@ impl Refusal {
     }
 }
 
-/// A secret that a pipeline names, and what it is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SecretUse {
-    pub(crate) path: &'static str,
-    pub(crate) name: String,
-    pub(crate) keys: &'static [&'static str],
-    pub(crate) kafka: bool,
-}
-
 /// Checks the manifest.
-pub fn manifest(resource: &StreamPipeline) -> Result<Pipeline, Refusal> {
-    let pipeline = api::validate(resource).map_err(Refusal::Manifest)?;
-    if matches!(pipeline.sink, Sink::Sqlite(_)) {
-        return Err(Refusal::NotForClusters {
-            path: "spec.sink.sqlite",
-            problem: "a SQLite file is on one machine, and pods are on many",
-            remedy: "use postgres, or run the pipeline by `streampipeline up`",
-        });
-    }
-    Ok(pipeline)
+pub fn manifest(resource: &StreamPipeline) -> Result<Pipeline, ValidationError> {
+    let pipeline = api::validate(resource).map_err(ValidationError::Manifest)?;
+    let usable = pipeline.sink.runs_in_cluster();
+    usable.map(|()| pipeline).map_err(ValidationError::NotForClusters)
 }
 
 /// Whether `other` had the name first: consumer groups are named after pipelines, and Kafka knows no namespaces.
@@ -128,61 +94,31 @@ pub(crate) fn is_rival(resource: &StreamPipeline, other: &StreamPipeline) -> boo
             .any(|broker| brokers(other).contains(broker))
 }
 
-/// What a user name and a password are called in secrets.
-const LOGIN: &[&str] = &["username", "password"];
-
-/// The secrets that a pipeline names; one may be there for several things.
-pub(crate) fn secret_uses(pipeline: &Pipeline) -> Vec<SecretUse> {
-    let mut uses = Vec::new();
-    let mut add = |path, secret: &SecretRef, keys, kafka| {
-        uses.push(SecretUse {
-            path,
-            name: secret.name.clone(),
-            keys,
-            kafka,
-        });
-    };
-    let security = &pipeline.kafka.security;
-    if let Some(sasl) = &security.sasl {
-        add("spec.kafka.security.sasl.secretRef", &sasl.secret, LOGIN, true);
-    }
-    if let Some(ca) = &security.ca {
-        add("spec.kafka.security.tls.caSecretRef", ca, &["ca.crt"], true);
-    }
-    if let Some(certificate) = &security.certificate {
-        let keys = &["tls.crt", "tls.key"];
-        add(
-            "spec.kafka.security.tls.certificateSecretRef",
-            certificate,
-            keys,
-            true,
-        );
-    }
-    if let Sink::Postgres(sink) = &pipeline.sink {
-        add("spec.sink.postgres.secretRef", &sink.secret, LOGIN, false);
-    }
-    uses
-}
-
 /// Puts manifest and secrets together.
-pub fn validate(resource: &StreamPipeline, pipeline: Pipeline, secrets: &Secrets) -> Result<Valid, Refusal> {
+pub fn validate(
+    resource: &StreamPipeline,
+    pipeline: Pipeline,
+    secrets: &SecretContents,
+) -> Result<Valid, ValidationError> {
     let mut hashes = BTreeMap::new();
-    for SecretUse { path, name, keys, .. } in secret_uses(&pipeline) {
-        let Some(Secret { data, hash }) = secrets.get(&name).map(AsRef::as_ref) else {
+    for needed in pipeline.secrets() {
+        let SecretUse { path, keys, .. } = needed;
+        let name = needed.secret.name;
+        let Some(SecretContent { data, hash }) = secrets.get(&name).map(AsRef::as_ref) else {
             let keys = keys.join(" and ");
             let noun = if keys.contains(" and ") {
                 "the keys"
             } else {
                 "the key"
             };
-            return Err(Refusal::SecretMissing {
+            return Err(ValidationError::SecretMissing {
                 path,
                 name,
                 keys: format!("{noun} {keys}"),
             });
         };
         if let Some(key) = keys.iter().find(|key| !data.contains_key(**key)) {
-            return Err(Refusal::SecretKeyMissing { path, name, key });
+            return Err(ValidationError::SecretKeyMissing { path, name, key });
         }
         hashes.insert(name, hash.clone());
     }
@@ -202,14 +138,14 @@ pub fn validate(resource: &StreamPipeline, pipeline: Pipeline, secrets: &Secrets
 impl Valid {
     /// Names and hashes of the secrets that pods of `role` get, sorted.
     pub(crate) fn secrets_of(&self, role: Role) -> impl Iterator<Item = (&str, &str)> {
-        let wanted: Vec<String> = secret_uses(&self.pipeline)
-            .into_iter()
-            .filter(|secret| match role {
-                Role::Prepare | Role::Model => !secret.kafka,
+        let uses = self.pipeline.secrets().into_iter();
+        let wanted: Vec<String> = uses
+            .filter(|needed| match role {
+                Role::Prepare | Role::Model => needed.purpose == SecretPurpose::Sink,
                 Role::Worker => true,
-                Role::Generator => secret.kafka,
+                Role::Generator => needed.purpose == SecretPurpose::Kafka,
             })
-            .map(|secret| secret.name)
+            .map(|needed| needed.secret.name)
             .collect();
         self.secrets
             .iter()

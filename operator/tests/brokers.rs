@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::kafka::admin::partition_counts;
-use ::kafka::commit_metadata::Telemetry;
-use operator::dereference::{Secret, Secrets};
-use operator::kafka::{Brokers, Kafka as _, ProblemKind, Wish};
+use ::kafka::formats::commit_metadata::Telemetry;
+use operator::kafka::{Brokers, DesiredTopics, KafkaClient as _, KafkaErrorKind};
+use operator::secrets::{SecretContent, SecretContents};
 use operator::validate;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -25,7 +25,7 @@ use testbed::{KAFKA_PASSWORD, KAFKA_USER, Kafka};
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A pipeline whose access is by SCRAM, with secrets as the cluster has them.
-fn wish(bootstrap: &str, name: &str, partitions: u32, password: &str) -> Wish {
+fn desired(bootstrap: &str, name: &str, partitions: u32, password: &str) -> DesiredTopics {
     let manifest = format!(
         "
 apiVersion: streampipeline.dev/v1alpha1
@@ -46,15 +46,15 @@ spec:
 "
     );
     let pipeline = validate::manifest(&api::parse(&manifest).unwrap()).unwrap();
-    let user = Secret {
+    let user = SecretContent {
         data: BTreeMap::from([
             ("username".to_owned(), KAFKA_USER.to_owned()),
             ("password".to_owned(), password.to_owned()),
         ]),
         hash: password.to_owned(),
     };
-    let secrets = Secrets::from([("kafka-user".to_owned(), Arc::new(user))]);
-    Wish::new(name, &pipeline, &secrets)
+    let secrets = SecretContents::from([("kafka-user".to_owned(), Arc::new(user))]);
+    DesiredTopics::new(name, &pipeline, &secrets)
 }
 
 fn config(kafka: &Kafka) -> ClientConfig {
@@ -68,11 +68,11 @@ async fn topics_are_made_read_and_deleted_with_their_groups() {
     let kafka = Kafka::shared().await.unwrap();
     let brokers = Brokers::default();
     let bootstrap = kafka.sasl_bootstrap();
-    let wish = |partitions| wish(&bootstrap, "brokers", partitions, KAFKA_PASSWORD);
-    assert_eq!(brokers.ensure(&wish(2), TIMEOUT).await, Ok(vec![2]));
-    assert_eq!(brokers.ensure(&wish(3), TIMEOUT).await, Ok(vec![3]), "raised");
+    let desired = |partitions| desired(&bootstrap, "brokers", partitions, KAFKA_PASSWORD);
+    assert_eq!(brokers.ensure(&desired(2), TIMEOUT).await, Ok(vec![2]));
+    assert_eq!(brokers.ensure(&desired(3), TIMEOUT).await, Ok(vec![3]), "raised");
     assert_eq!(
-        brokers.ensure(&wish(1), TIMEOUT).await,
+        brokers.ensure(&desired(1), TIMEOUT).await,
         Ok(vec![3]),
         "never lowered"
     );
@@ -106,12 +106,12 @@ async fn topics_are_made_read_and_deleted_with_their_groups() {
 
     // With new connections, and with those that were kept.
     for _ in 0..2 {
-        let reading = brokers.read(&wish(3), TIMEOUT).await.unwrap();
+        let reading = brokers.read(&desired(3), TIMEOUT).await.unwrap();
         assert_eq!((reading.lag(), reading.topics[0].partitions), (Some(26), 3));
         assert_eq!((reading.rows.get("stored"), reading.dead_letters), (Some(&3), 1));
     }
 
-    let shards = wish(3).shards_topic.unwrap();
+    let shards = desired(3).shards_topic.unwrap();
     let made = ::kafka::admin::TopicPlan {
         name: shards.clone(),
         partitions: 1,
@@ -121,12 +121,12 @@ async fn topics_are_made_read_and_deleted_with_their_groups() {
     ::kafka::admin::ensure_topics(&config(kafka), &[made], TIMEOUT)
         .await
         .unwrap();
-    brokers.delete(&wish(3), TIMEOUT).await.unwrap();
+    brokers.delete(&desired(3), TIMEOUT).await.unwrap();
     let left = partition_counts(&config(kafka), &["brokers.plays", &shards], TIMEOUT)
         .await
         .unwrap();
     assert_eq!(left, [None, None]);
-    brokers.delete(&wish(3), TIMEOUT).await.unwrap();
+    brokers.delete(&desired(3), TIMEOUT).await.unwrap();
     let bootstrap = kafka.bootstrap();
     let command = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
     let groups = kafka
@@ -141,8 +141,8 @@ async fn topics_are_made_read_and_deleted_with_their_groups() {
 async fn problems_are_named_and_pass_by_themselves() {
     let kafka = Kafka::shared().await.unwrap();
     let brokers = Brokers::default();
-    let wrong = wish(&kafka.sasl_bootstrap(), "access", 1, "wrong");
-    let right = wish(&kafka.sasl_bootstrap(), "access", 1, KAFKA_PASSWORD);
+    let wrong = desired(&kafka.sasl_bootstrap(), "access", 1, "wrong");
+    let right = desired(&kafka.sasl_bootstrap(), "access", 1, KAFKA_PASSWORD);
     assert_eq!(brokers.ensure(&right, TIMEOUT).await, Ok(vec![1]));
     assert_eq!(brokers.partitions(&right, TIMEOUT).await, Ok(vec![Some(1)]));
     // The connections of who knows the password are not for who does not.
@@ -162,22 +162,22 @@ async fn problems_are_named_and_pass_by_themselves() {
         assert!(!problem.message.contains('\n'), "{problem}");
     }
 
-    let nobody = wish("127.0.0.1:1", "nobody", 1, KAFKA_PASSWORD);
+    let nobody = desired("127.0.0.1:1", "nobody", 1, KAFKA_PASSWORD);
     let patience = Duration::from_secs(5);
     for problem in [
         brokers.ensure(&nobody, patience).await.unwrap_err(),
         brokers.read(&nobody, patience).await.unwrap_err(),
     ] {
-        assert_eq!(problem.kind, ProblemKind::Unreachable, "{problem}");
+        assert_eq!(problem.kind, KafkaErrorKind::Unreachable, "{problem}");
         assert!(
             problem.message.contains("spec.kafka.bootstrapServers"),
             "{problem}"
         );
     }
 
-    let mut missing = wish(&kafka.sasl_bootstrap(), "access", 1, KAFKA_PASSWORD);
+    let mut missing = desired(&kafka.sasl_bootstrap(), "access", 1, KAFKA_PASSWORD);
     missing.topics[0].name = "access.missing".to_owned();
     let problem = brokers.read(&missing, TIMEOUT).await.unwrap_err();
-    assert_eq!(problem.kind, ProblemKind::Refused, "{problem}");
+    assert_eq!(problem.kind, KafkaErrorKind::Refused, "{problem}");
     assert_eq!(brokers.partitions(&missing, TIMEOUT).await, Ok(vec![None]));
 }

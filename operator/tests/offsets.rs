@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use ::kafka::admin::{TopicPlan, ensure_topics};
 use k8s_openapi::jiff::Timestamp;
-use operator::dereference::Secrets;
-use operator::kafka::{Brokers, Kafka as _, Wish};
+use operator::kafka::{Brokers, DesiredTopics, KafkaClient as _};
+use operator::secrets::SecretContents;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -26,7 +26,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const TOPIC: &str = "offsets.plays";
 const GROUP: &str = "streampipeline-offsets";
 
-fn wish(bootstrap: &str, partitions: u32) -> Wish {
+fn desired(bootstrap: &str, partitions: u32) -> DesiredTopics {
     let manifest = format!(
         "
 apiVersion: streampipeline.dev/v1alpha1
@@ -42,7 +42,7 @@ spec:
 "
     );
     let pipeline = api::validate(&api::parse(&manifest).unwrap()).unwrap();
-    Wish::new("offsets", &pipeline, &Secrets::new())
+    DesiredTopics::new("offsets", &pipeline, &SecretContents::new())
 }
 
 fn config(kafka: &Kafka) -> ClientConfig {
@@ -86,8 +86,8 @@ fn decided(partitions: Vec<PartitionReading>) -> Decision {
     decide(&observation, &policy, &History::default(), Timestamp::now()).0
 }
 
-async fn read(kafka: &Kafka, wish: &Wish) -> Vec<PartitionReading> {
-    let look = async || Brokers::default().read(wish, TIMEOUT).await;
+async fn read(kafka: &Kafka, desired: &DesiredTopics) -> Vec<PartitionReading> {
+    let look = async || Brokers::default().read(desired, TIMEOUT).await;
     eventually(TIMEOUT * 4, look)
         .await
         .unwrap_or_else(|error| panic!("{error} ({})", kafka.bootstrap()))
@@ -98,19 +98,23 @@ fn lags(partitions: &[PartitionReading]) -> Vec<Option<u64>> {
     partitions.iter().map(|partition| partition.lag(false)).collect()
 }
 
-/// FAULTS 49: nothing committed, records that retention has deleted, idle partitions, and offsets of a topic that was
+/// Nothing committed, records that retention has deleted, idle partitions, and offsets of a topic that was
 /// deleted and made again.
 #[tokio::test]
 async fn the_lag_is_what_can_still_be_read() {
     let kafka = Kafka::start().await.unwrap();
-    let wish = wish(&kafka.bootstrap(), 4);
-    Brokers::default().ensure(&wish, TIMEOUT).await.unwrap();
-    assert_eq!(lags(&read(&kafka, &wish).await), [Some(0); 4], "an empty topic");
+    let desired = desired(&kafka.bootstrap(), 4);
+    Brokers::default().ensure(&desired, TIMEOUT).await.unwrap();
+    assert_eq!(
+        lags(&read(&kafka, &desired).await),
+        [Some(0); 4],
+        "an empty topic"
+    );
     for partition in 0..3 {
         produce(&kafka, partition, 10);
     }
     assert_eq!(
-        lags(&read(&kafka, &wish).await),
+        lags(&read(&kafka, &desired).await),
         [Some(10), Some(10), Some(10), Some(0)],
         "nothing was ever committed"
     );
@@ -128,7 +132,7 @@ async fn the_lag_is_what_can_still_be_read() {
         file.to_str().unwrap(),
     ];
     kafka.tool(&arguments).await.unwrap();
-    let partitions = read(&kafka, &wish).await;
+    let partitions = read(&kafka, &desired).await;
     assert_eq!(
         lags(&partitions),
         [Some(4), Some(0), Some(0), Some(0)],
@@ -142,7 +146,7 @@ async fn the_lag_is_what_can_still_be_read() {
         decision.text
     );
 
-    Brokers::default().delete(&wish, TIMEOUT).await.unwrap();
+    Brokers::default().delete(&desired, TIMEOUT).await.unwrap();
     let again = TopicPlan {
         name: TOPIC.to_owned(),
         partitions: 4,
@@ -154,7 +158,7 @@ async fn the_lag_is_what_can_still_be_read() {
     eventually(TIMEOUT * 2, made).await.unwrap();
     produce(&kafka, 0, 5);
     commit(&kafka, &[(0, 5_000), (1, 5_000)]);
-    let partitions = read(&kafka, &wish).await;
+    let partitions = read(&kafka, &desired).await;
     assert_eq!(
         lags(&partitions),
         [Some(0); 4],
@@ -163,12 +167,12 @@ async fn the_lag_is_what_can_still_be_read() {
     assert_eq!(decided(partitions).replicas, 3);
 }
 
-/// FAULTS 48: with one of three brokers away a third of the partitions is nobody's to tell, whether what the others say is
+/// With one of three brokers away a third of the partitions is nobody's to tell, whether what the others say is
 /// much or nothing: the number of workers stays, and once all answer it is decided again.
 #[tokio::test]
 async fn nothing_is_decided_on_half_of_the_brokers() {
     let mut kafka = Kafka::builder().brokers(3).start().await.unwrap();
-    let wish = wish(&kafka.bootstrap(), 6);
+    let desired = desired(&kafka.bootstrap(), 6);
     let spread = TopicPlan {
         name: TOPIC.to_owned(),
         partitions: 6,
@@ -177,12 +181,12 @@ async fn nothing_is_decided_on_half_of_the_brokers() {
     };
     ensure_topics(&config(&kafka), &[spread], TIMEOUT).await.unwrap();
     commit(&kafka, &[(0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0)]);
-    let decision = decided(read(&kafka, &wish).await);
+    let decision = decided(read(&kafka, &desired).await);
     assert_ne!(decision.reason, Reason::ReadingsMissing, "{}", decision.text);
 
     kafka.kill_broker(3).unwrap();
     let some_unknown = async || {
-        let partitions = read(&kafka, &wish).await;
+        let partitions = read(&kafka, &desired).await;
         let unknown = partitions
             .iter()
             .filter(|partition| partition.lag(false).is_none())
@@ -201,7 +205,7 @@ async fn nothing_is_decided_on_half_of_the_brokers() {
     {
         produce(&kafka, i32::try_from(partition).unwrap(), 1_000);
     }
-    let with_lag = read(&kafka, &wish).await;
+    let with_lag = read(&kafka, &desired).await;
     assert!(
         with_lag
             .iter()
@@ -221,7 +225,7 @@ async fn nothing_is_decided_on_half_of_the_brokers() {
     kafka.start_broker(3).await.unwrap();
     let began = Instant::now();
     let all_known = async || {
-        let decision = decided(read(&kafka, &wish).await);
+        let decision = decided(read(&kafka, &desired).await);
         if decision.reason == Reason::ReadingsMissing {
             Err(format!("after {:?}: {}", began.elapsed(), decision.text))
         } else {

@@ -10,24 +10,16 @@ pub enum ManifestFileError {
     /// The file cannot be read.
     #[error("cannot read the manifest {}", .path.display())]
     Read {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: std::io::Error,
     },
     /// The text is no manifest.
     #[error("{}: {error}", .path.display())]
-    Text {
-        /// The file.
-        path: PathBuf,
-        /// Where and what.
-        error: ManifestError,
-    },
+    Text { path: PathBuf, error: ManifestError },
     /// The manifest contradicts itself. One line a problem.
     #[error("{}", lines(path, problems))]
     Invalid {
-        /// The file.
         path: PathBuf,
         /// Each with its path in the manifest.
         problems: Problems,
@@ -67,21 +59,8 @@ pub fn check(path: &Path, resource: &StreamPipeline) -> Result<Pipeline, Manifes
 }
 
 fn anchor(resource: &mut StreamPipeline, directory: &Path) {
-    let spec = &mut resource.spec;
-    let catalogue = spec
-        .generator
-        .iter_mut()
-        .filter_map(|generator| generator.music.as_mut()?.catalogue.as_mut()?.csv.as_mut());
-    let references = spec
-        .references
-        .iter_mut()
-        .filter_map(|reference| reference.from.csv.as_mut());
-    let paths = catalogue
-        .map(|csv| &mut csv.path)
-        .chain(references.map(|csv| &mut csv.path))
-        .chain(spec.sink.sqlite.iter_mut().map(|sqlite| &mut sqlite.path));
     // An empty path stays one: that is an error of its own.
-    for path in paths.filter(|path| !path.is_empty()) {
+    for path in resource.spec.paths_mut().filter(|path| !path.is_empty()) {
         *path = directory.join(&*path).to_string_lossy().into_owned();
     }
 }
@@ -154,10 +133,10 @@ spec:
                 Path::new("/data/cities.csv")
             ]
         );
-        let api::Sink::Sqlite(sink) = &pipeline.sink else {
-            panic!("{:?}", pipeline.sink)
-        };
-        assert_eq!(sink.path, folder.path().join("music.db"));
+        assert_eq!(
+            pipeline.sink.file(),
+            Some(folder.path().join("music.db").as_path())
+        );
     }
 
     #[test]

@@ -24,6 +24,22 @@ pub fn lines(error: &dyn Error) -> String {
     text
 }
 
+/// The same on one line, for logs and for what is a line among others: `what failed: why: why that`.
+#[must_use]
+pub fn line(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let message = cause.to_string();
+        if !text.contains(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        source = cause.source();
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,5 +70,19 @@ mod tests {
             lines(&top),
             "no consumer\n  because: broker 1: connection refused"
         );
+        assert_eq!(line(&top), "no consumer: broker 1: connection refused");
+    }
+
+    #[test]
+    fn a_line_has_no_breaks() {
+        let cause = Link {
+            text: "refused\n  by the server",
+            source: None,
+        };
+        let error = Link {
+            text: "no table",
+            source: Some(Box::new(cause)),
+        };
+        assert_eq!(line(&error), "no table: refused by the server");
     }
 }

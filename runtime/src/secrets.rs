@@ -28,7 +28,6 @@ pub enum SecretError {
     /// It is in neither place.
     #[error("secret {name} has no key {key}: looked for {}the environment variable {variable}", looked_for(.file.as_deref()))]
     Missing {
-        /// The secret's name.
         name: String,
         /// The key within it.
         key: String,
@@ -40,13 +39,10 @@ pub enum SecretError {
     /// The file is there but cannot be read.
     #[error("cannot read {} (key {key} of secret {name})", .file.display())]
     Unreadable {
-        /// The secret's name.
         name: String,
         /// The key within it.
         key: String,
-        /// The file.
         file: PathBuf,
-        /// Why.
         #[source]
         source: std::io::Error,
     },

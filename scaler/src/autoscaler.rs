@@ -13,7 +13,6 @@ pub trait Autoscaler {
     fn desired(&mut self, observation: &Observation, seconds: u32) -> u32;
 }
 
-/// The product's policy.
 #[derive(Debug)]
 pub struct Ours {
     policy: Policy,

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use cron::Schedule;
 use jiff::Timestamp;
 
 use crate::autoscaler::{Autoscaler, Ours};
 use crate::baseline::{Flink, Keda, Numaflow};
-use crate::cron::Schedule;
 use crate::score::{self, Score};
 use crate::simulator::{Run, simulate};
 use crate::trace::Trace;
@@ -15,11 +15,9 @@ use crate::{Policy, Window};
 /// A policy to try.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Contender {
-    /// The product's.
     Ours {
         /// What reports call it.
         name: String,
-        /// Its settings.
         policy: Policy,
     },
     /// KEDA's `kafka` scaler with the HPA, at its defaults.
@@ -33,7 +31,6 @@ pub enum Contender {
 /// What became of a trace.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TraceReport {
-    /// The trace.
     pub trace: Trace,
     /// The fewest workers that keep up, for each minute.
     pub demand: Vec<u32>,
@@ -44,11 +41,9 @@ pub struct TraceReport {
 /// What a contender did.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// Its name.
     pub name: String,
     /// It is one of the product's.
     pub ours: bool,
-    /// What happened.
     pub run: Run,
     /// What it is worth.
     pub score: Score,

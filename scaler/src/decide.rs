@@ -9,9 +9,9 @@ use crate::history::History;
 use crate::observation::Observation;
 use crate::observe::observe;
 use crate::policy::{Bounds, Mode, Policy};
+use crate::proposal::{self, Proposal};
 use crate::readings::Readings;
 use crate::useful;
-use crate::verdict::{self, Verdict};
 
 /// Partitions that are named in a decision, at most.
 const NAMED: usize = 5;
@@ -35,13 +35,13 @@ pub fn decide(
         target_utilization: round(demand::target_utilization(policy)),
         ..Terms::default()
     };
-    let (verdict, gap) = match observe(observation, policy, &mut history, now) {
+    let (proposal, gap) = match observe(observation, policy, &mut history, now) {
         Err(gap) => (
-            Verdict::hold(observation.desired, Reason::ReadingsMissing),
+            Proposal::hold(observation.desired, Reason::ReadingsMissing),
             Some(gap),
         ),
         Ok((readings, known)) => (
-            judge(observation, policy, &mut history, &readings, known, &mut terms),
+            evaluate(observation, policy, &mut history, &readings, known, &mut terms),
             None,
         ),
     };
@@ -50,29 +50,29 @@ pub fn decide(
     terms.patience_seconds = round(history.patience(policy.patience.as_secs_f64()));
     terms.sink_wait_share = history.capacity.sink_wait().map(round);
     terms.sink_per_second = history.sink.ceiling().map(|ceiling| round(ceiling.per_second));
-    let verdict = within(verdict, bounds, partitions, observation.desired);
-    let decision = conclude(&verdict, policy, bounds, observation.desired, now, terms);
+    let proposal = within(proposal, bounds, partitions, observation.desired);
+    let decision = conclude(&proposal, policy, bounds, observation.desired, now, terms);
     let text = explain::explain(&decision, observation.desired, policy, bounds, gap.as_ref());
     (Decision { text, ..decision }, history)
 }
 
-fn judge(
+fn evaluate(
     observation: &Observation,
     policy: &Policy,
     history: &mut History,
     readings: &Readings,
     measured: bool,
     terms: &mut Terms,
-) -> Verdict {
+) -> Proposal {
     let current = observation.desired;
     terms.lag_records = readings.lag() as u64;
     terms.oldest_event_seconds = readings.oldest_event.map(round);
     let wake = readings.lag() > 0.0 && current == 0;
     let Some(per_worker) = history.capacity.per_worker().filter(|_| measured) else {
         return if wake {
-            Verdict::to(1, Reason::Wake)
+            Proposal::to(1, Reason::Wake)
         } else {
-            Verdict::hold(current, Reason::Measuring)
+            Proposal::hold(current, Reason::Measuring)
         };
     };
     let demand = demand::demand(readings, policy, history, per_worker, observation.ready);
@@ -87,7 +87,7 @@ fn judge(
         history.recent.note(workers, clock, patience);
     };
     note(history, demand.enough.max(demand.least));
-    let verdict = verdict::judge(&verdict::Situation {
+    let proposal = proposal::propose(&proposal::Situation {
         current,
         partitions: terms.partitions,
         demand: &demand,
@@ -106,10 +106,10 @@ fn judge(
         history,
     });
     // Workers that are added stay for as long as patience says, whatever they were added for.
-    if verdict.replicas > current {
-        note(history, verdict.replicas);
+    if proposal.replicas > current {
+        note(history, proposal.replicas);
     }
-    verdict
+    proposal
 }
 
 fn fill(terms: &mut Terms, demand: &Demand, per_worker: f64, observation: &Observation) {
@@ -143,16 +143,16 @@ fn fill(terms: &mut Terms, demand: &Demand, per_worker: f64, observation: &Obser
     terms.stalled_partitions = names(&demand.stalled);
 }
 
-/// The verdict within the bounds that hold now. Unknown readings change nothing but what bounds force.
-fn within(mut verdict: Verdict, bounds: Bounds, partitions: u32, current: u32) -> Verdict {
+/// The proposal within the bounds that hold now. Unknown readings change nothing but what bounds force.
+fn within(mut proposal: Proposal, bounds: Bounds, partitions: u32, current: u32) -> Proposal {
     let most = if partitions == 0 {
         bounds.max
     } else {
         useful::at_most(partitions, bounds.max).max(bounds.min)
     };
     let allowed = current.clamp(bounds.min, bounds.max);
-    let wanted = verdict.replicas;
-    let replicas = if verdict.reason == Reason::ReadingsMissing || verdict.reason == Reason::Measuring {
+    let wanted = proposal.replicas;
+    let replicas = if proposal.reason == Reason::ReadingsMissing || proposal.reason == Reason::Measuring {
         allowed
     } else {
         // More than are of use stay only as long as nothing else is wanted.
@@ -171,19 +171,19 @@ fn within(mut verdict: Verdict, bounds: Bounds, partitions: u32, current: u32) -
         } else {
             Bound::Max
         };
-        verdict.bound = Some(if bounds.scheduled { Bound::Window } else { own });
+        proposal.bound = Some(if bounds.scheduled { Bound::Window } else { own });
         if current != allowed && replicas == allowed {
-            verdict.reason = Reason::Bounds;
+            proposal.reason = Reason::Bounds;
         }
-    } else if verdict.overloaded && partitions > 0 && replicas >= partitions {
-        verdict.bound = Some(Bound::Partitions);
+    } else if proposal.overloaded && partitions > 0 && replicas >= partitions {
+        proposal.bound = Some(Bound::Partitions);
     }
-    verdict.replicas = replicas;
-    verdict
+    proposal.replicas = replicas;
+    proposal
 }
 
 fn conclude(
-    verdict: &Verdict,
+    proposal: &Proposal,
     policy: &Policy,
     bounds: Bounds,
     current: u32,
@@ -192,20 +192,20 @@ fn conclude(
 ) -> Decision {
     let (replicas, reason) = match (policy.pinned, policy.mode) {
         (Some(pinned), _) => (pinned, Reason::Pinned),
-        (None, Mode::Auto) => (verdict.replicas, verdict.reason),
+        (None, Mode::Auto) => (proposal.replicas, proposal.reason),
         (None, Mode::Recommend | Mode::Off) => (bounds.min, Reason::NotApplied),
     };
-    let wait = SignedDuration::try_from_secs_f64(verdict.wait.ceil()).unwrap_or(SignedDuration::ZERO);
+    let wait = SignedDuration::try_from_secs_f64(proposal.wait.ceil()).unwrap_or(SignedDuration::ZERO);
     let earliest = now.checked_add(wait).unwrap_or(now);
     Decision {
         replicas,
         recommended: if policy.mode == Mode::Off {
             current
         } else {
-            verdict.replicas
+            proposal.replicas
         },
         reason,
-        bound: verdict.bound,
+        bound: proposal.bound,
         sink_saturated: terms.sink_per_second.is_some(),
         earliest_change: bounds.next_change.map_or(earliest, |change| change.min(earliest)),
         terms,

@@ -11,7 +11,6 @@ pub struct Decision {
     pub replicas: u32,
     /// Workers that there would be in mode Auto and without a pin.
     pub recommended: u32,
-    /// Why.
     pub reason: Reason,
     /// What kept the number from being another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -20,7 +19,6 @@ pub struct Decision {
     pub sink_saturated: bool,
     /// The earliest time at which the number may change if the load stays as it is.
     pub earliest_change: Timestamp,
-    /// The formula's terms.
     pub terms: Terms,
     /// All of it for people.
     pub text: String,
@@ -154,7 +152,6 @@ pub struct Terms {
 }
 
 impl Reason {
-    /// All of them.
     pub const ALL: [Self; 18] = [
         Self::Steady,
         Self::Demand,

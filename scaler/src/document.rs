@@ -5,7 +5,6 @@ use crate::{render, trace};
 
 /// Where the generated part begins.
 pub const BEGIN: &str = "<!-- generated: cargo run --package scaler --example document -->";
-/// Where it ends.
 pub const END: &str = "<!-- end of the generated part -->";
 /// The folder of the plots, next to the page.
 pub const PLOTS: &str = "scaling";

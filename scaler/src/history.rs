@@ -32,7 +32,6 @@ const FORGIVEN_AFTER: f64 = 14_400.0;
 const REGRET: u32 = 6;
 const MOST_REGRETS: u32 = 2;
 
-/// The past.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct History {

@@ -5,9 +5,7 @@ use std::sync::Arc;
 /// A partition's name; ordered by topic and number.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartitionId {
-    /// The topic.
     pub topic: Arc<str>,
-    /// The partition's number.
     pub partition: i32,
 }
 
@@ -34,11 +32,9 @@ pub struct LogRange {
 /// What Kafka says about one partition, and what its worker reported along with the committed offset.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PartitionReading {
-    /// Which partition.
     pub id: PartitionId,
     /// Its records; `None` while they cannot be asked for (no leader): unknown, not empty.
     pub log: Option<LogRange>,
-    /// The group's position.
     pub committed: Committed,
     /// How old this reading is, in seconds.
     pub age_seconds: f64,
@@ -73,7 +69,6 @@ pub struct Observation {
 }
 
 impl PartitionId {
-    /// Names a partition.
     #[must_use]
     pub fn new(topic: &Arc<str>, partition: i32) -> Self {
         Self {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use cron::Schedule;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::cron::Schedule;
 use crate::useful;
 
 /// Longest schedule window.
@@ -16,7 +16,6 @@ pub const LONGEST_WINDOW: Duration = Duration::from_hours(7 * 24);
 pub struct Policy {
     /// Fewest workers; 0 lets an idle pipeline go to sleep until there is lag.
     pub min: u32,
-    /// Most workers.
     pub max: u32,
     /// A backlog is to be gone within this time.
     pub drain_within: Duration,
@@ -37,7 +36,6 @@ pub struct Policy {
 /// What becomes of decisions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
-    /// They are applied.
     Auto,
     /// They are only shown; there are `min` workers.
     Recommend,
@@ -61,9 +59,7 @@ pub struct Window {
 /// The bounds that hold at an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Fewest workers.
     pub min: u32,
-    /// Most workers.
     pub max: u32,
     /// They are a window's.
     pub scheduled: bool,
@@ -77,9 +73,7 @@ pub enum PolicyError {
     /// Bounds that exclude everything.
     #[error("min {min} is above max {max}{within}: raise max or lower min")]
     MinAboveMax {
-        /// Fewest workers.
         min: u32,
-        /// Most workers.
         max: u32,
         /// Where: nothing, or the window.
         within: String,
@@ -89,14 +83,7 @@ pub enum PolicyError {
     MaxZero,
     /// A pin outside the bounds.
     #[error("replicas {pinned} is outside of min {min} and max {max}")]
-    PinnedOutside {
-        /// The pin.
-        pinned: u32,
-        /// Fewest workers.
-        min: u32,
-        /// Most workers.
-        max: u32,
-    },
+    PinnedOutside { pinned: u32, min: u32, max: u32 },
     /// A time that must not be nothing.
     #[error("{0} is zero: give a positive time such as 60s")]
     ZeroDuration(&'static str),

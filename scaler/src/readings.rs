@@ -46,7 +46,6 @@ pub(crate) struct Readings {
     pub(crate) memory: Vec<Memory>,
 }
 
-/// A partition's numbers.
 pub(crate) struct Partition {
     pub(crate) lag: f64,
     pub(crate) share: f64,

@@ -11,7 +11,6 @@ const WINDOW: usize = 60;
 /// Changes this long after a step of the load belong to it, in seconds.
 const AFTER_STEP: u32 = 1_200;
 
-/// A score card.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Score {
     /// ∫ lag dt, in millions of records × seconds.

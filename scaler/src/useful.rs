@@ -32,7 +32,6 @@ pub fn worth(partitions: u32, workers: u32) -> f64 {
 /// What a partition asks of its worker, in records a second.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Load {
-    /// What arrives.
     pub arrival: f64,
     /// What drains its backlog in time.
     pub drain: f64,

@@ -10,12 +10,12 @@ mod support;
 
 use std::time::Duration;
 
+use cron::Schedule;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use scaler::cron::Schedule;
-use scaler::simulator::Platform;
+use scaler::Platform;
 use scaler::{Bound, Mode, Policy, Reason, Window, useful};
 use support::{World, equal, platform};
 

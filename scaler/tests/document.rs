@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use scaler::backtest::TraceReport;
 use scaler::document::{self, PLOTS};
-use scaler::render::{Verdict, verdict};
+use scaler::render::{Comparison, compare};
 use scaler::{Reason, Terms};
 
 static REPORTS: LazyLock<Vec<TraceReport>> = LazyLock::new(document::reports);
@@ -38,15 +38,15 @@ fn no_baseline_has_less_of_both_and_most_have_more() {
     let mut better = 0;
     for report in REPORTS.iter() {
         for baseline in report.results.iter().filter(|outcome| !outcome.ours) {
-            let verdict = verdict(report, baseline).unwrap();
+            let comparison = compare(report, baseline).unwrap();
             assert_ne!(
-                verdict,
-                Verdict::Worse,
+                comparison,
+                Comparison::Worse,
                 "{} on {}",
                 baseline.name,
                 report.trace.name
             );
-            better += usize::from(matches!(verdict, Verdict::Better { .. }));
+            better += usize::from(matches!(comparison, Comparison::Better { .. }));
         }
     }
     assert!(better >= 22, "{better} of 33");

@@ -8,7 +8,7 @@
 
 mod support;
 
-use scaler::simulator::Platform;
+use scaler::Platform;
 use scaler::{Bound, Policy, Reason};
 use support::{World, equal, platform};
 

@@ -1,5 +1,6 @@
 //! What a worker and a sink say to each other.
 
+use std::fmt;
 use std::time::Duration;
 
 use api::Partition;
@@ -23,7 +24,7 @@ pub struct ReferenceDefinition {
     pub name: api::TableName,
     /// Primary key, possibly none.
     pub key: Vec<String>,
-    /// Columns.
+    /// As the rows of `load_reference` have them.
     pub schema: SchemaRef,
     /// Changes when the rows change; a reference whose fingerprint is stored already is not loaded again.
     pub fingerprint: String,
@@ -32,7 +33,7 @@ pub struct ReferenceDefinition {
 /// The right to write one partition, until someone else claims it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
-    /// The partition.
+    /// What may be written.
     pub partition: Partition,
     /// Raised by each claim.
     pub epoch: i64,
@@ -41,7 +42,7 @@ pub struct Lease {
 /// What a claim found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claim {
-    /// The right to write.
+    /// Without it nothing is committed.
     pub lease: Lease,
     /// The first offset that is not stored yet; `None` for a partition that was never written.
     pub next_offset: Option<i64>,
@@ -52,9 +53,6 @@ pub struct Claim {
     /// How long ago the partition was last written, by the sink's clock; zero if it never was.
     pub idle: Duration,
 }
-
-/// What stands where a reference's fingerprint would, for the rows of a model's query.
-pub(crate) const MODEL: &str = "model";
 
 /// A time that a sink gives in seconds. One that its clock makes negative is none.
 pub(crate) fn idle(seconds: Option<f64>) -> Duration {
@@ -71,9 +69,9 @@ pub struct DeadLetter {
     pub offset: i64,
     /// Kafka's timestamp, milliseconds since 1970; `None` if the record has none.
     pub timestamp: Option<i64>,
-    /// Its key.
+    /// As Kafka had it; `None` if the record has none.
     pub key: Option<Vec<u8>>,
-    /// Its value.
+    /// As Kafka had it; `None` for a tombstone.
     pub value: Option<Vec<u8>>,
     /// Where it failed: `decode`, `sql`, `sink`.
     pub stage: &'static str,
@@ -83,7 +81,8 @@ pub struct DeadLetter {
 
 impl DeadLetter {
     /// Tells the record from another one at the same offset: a topic that was deleted and made again has others.
-    pub(crate) fn digest(&self) -> i64 {
+    #[must_use]
+    pub fn digest(&self) -> i64 {
         let timestamp = self.timestamp.unwrap_or(-1).to_be_bytes();
         let [key, value] = [&self.key, &self.value].map(|bytes| bytes.as_deref().unwrap_or_default());
         crate::sql::stable_hash([timestamp.as_slice(), key, value]).cast_signed()
@@ -104,39 +103,58 @@ pub struct Advance {
     pub intent: Option<Intent>,
 }
 
-/// A partition as it stands in the sink.
+/// How far a partition is stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredPosition {
-    /// The partition.
+    /// Whose records these are.
     pub partition: Partition,
     /// The first offset that is not stored yet.
     pub next_offset: Option<i64>,
-    /// The current epoch.
+    /// Of the last claim.
     pub epoch: i64,
     /// The state stored with it (JSON).
     pub state: Option<String>,
 }
 
-/// A dead letter as it stands in the sink.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredDeadLetter {
-    /// The sink's number of it.
-    pub id: i64,
+/// What tells a dead letter from every other one of its pipeline, in every sink.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeadLetterId {
     /// Where the record came from.
     pub partition: Partition,
-    /// The record and why it failed. `stage` is owned here because it is read back.
+    /// Where it was there.
     pub offset: i64,
-    /// Kafka's timestamp, milliseconds.
+    /// Of its timestamp, key and value: a topic that was deleted and made again has other records at the same offsets.
+    pub digest: i64,
+}
+
+impl fmt::Display for DeadLetterId {
+    /// `topic/partition/offset/digest`, the digest as 16 hexadecimal digits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            partition,
+            offset,
+            digest,
+        } = self;
+        write!(f, "{partition}/{offset}/{:016x}", digest.cast_unsigned())
+    }
+}
+
+/// A dead letter as the sink has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredDeadLetter {
+    /// Which one it is.
+    pub id: DeadLetterId,
+    /// Kafka's timestamp, milliseconds since 1970.
     pub timestamp: Option<i64>,
-    /// Its key.
+    /// As Kafka had it; `None` if the record has none.
     pub key: Option<Vec<u8>>,
-    /// Its value.
+    /// As Kafka had it; `None` for a tombstone.
     pub value: Option<Vec<u8>>,
-    /// Where it failed.
+    /// Where it failed: `decode`, `sql`, `sink`.
     pub stage: String,
-    /// Why.
+    /// Why, for a person.
     pub error: String,
-    /// When it was stored, RFC 3339.
+    /// When it was stored by the sink's clock, RFC 3339. In one sink all have the same length, so that texts sort.
     pub stored_at: String,
     /// When it was sent to its topic again, RFC 3339.
     pub replayed_at: Option<String>,

@@ -7,7 +7,7 @@ pub enum SinkErrorKind {
     Row,
     /// The sink cannot be reached, is full, read-only, overloaded or aborted the transaction: retry with back-off.
     Unavailable,
-    /// A table, column, right or secret is not as it should be: a person must mend it; retry slowly.
+    /// A table, column, right or secret is not as it should be: a person must fix it; retry slowly.
     Refused,
     /// Another worker owns the partition: let go of it.
     Fenced,
@@ -37,7 +37,7 @@ pub struct SinkError {
     pub kind: SinkErrorKind,
     /// What was being done, with the table or partition: "writing table `track_stream_event_log`".
     pub context: String,
-    /// What the sink said, and what would do where that is known.
+    /// What the sink said, and the remedy where it is known.
     pub problem: String,
     /// The driver's error.
     #[source]
@@ -45,14 +45,6 @@ pub struct SinkError {
 }
 
 impl SinkError {
-    pub(crate) fn not_available() -> Self {
-        Self::new(
-            SinkErrorKind::Refused,
-            "opening the sink",
-            "this kind of sink is not available in this version; use postgres or sqlite",
-        )
-    }
-
     /// An error that the sink itself did not report.
     pub(crate) fn new(kind: SinkErrorKind, context: impl Into<String>, problem: impl Into<String>) -> Self {
         Self {
@@ -63,7 +55,7 @@ impl SinkError {
         }
     }
 
-    /// A person must mend it.
+    /// What a person must fix: `problem` has the remedy too.
     #[must_use]
     pub fn refused(context: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::new(SinkErrorKind::Refused, context, problem)
@@ -80,7 +72,7 @@ impl SinkError {
         }
     }
 
-    /// An error of writing rows for which there are no dead letters: a person must mend what would be a row's fault.
+    /// An error of writing rows for which there are no dead letters: what would be a row's fault is a person's to fix.
     pub(crate) fn no_dead_letter(mut self) -> Self {
         if self.kind == SinkErrorKind::Row {
             self.kind = SinkErrorKind::Refused;

@@ -25,6 +25,8 @@
 mod contract;
 mod error;
 mod intent;
+mod preflight;
+mod roles;
 mod shape;
 pub mod sql;
 pub mod staged;
@@ -34,15 +36,18 @@ use std::sync::Arc;
 
 use api::Partition;
 use arrow::array::RecordBatch;
+use roles::Database;
 use runtime::secrets::Secrets;
 
+pub(crate) use contract::idle;
 pub use contract::{
-    Advance, Answer, Claim, DeadLetter, Lease, ReferenceDefinition, RowsError, StoredDeadLetter,
-    StoredPosition, TableDefinition,
+    Advance, Answer, Claim, DeadLetter, DeadLetterId, Lease, ReferenceDefinition, RowsError,
+    StoredDeadLetter, StoredPosition, TableDefinition,
 };
-pub(crate) use contract::{MODEL, idle};
 pub use error::{SinkError, SinkErrorKind};
 pub use intent::{BatchId, ComputedWith, Intent, Offsets, PlanDocument, TopicId, Unfinished};
+pub use preflight::{Check, preflight};
+pub use shape::column_types;
 pub use transactional::{postgres, sqlite};
 
 /// A connection pool to one of the sinks.
@@ -98,9 +103,6 @@ impl Sink {
                 let opened = sqlite::Sqlite::open(pipeline.name.clone(), sink, tables).await?;
                 Ok(Self::Sqlite(Arc::new(opened)))
             }
-            api::Sink::Cassandra(_) | api::Sink::Lake(_) | api::Sink::BigQuery(_) => {
-                Err(SinkError::not_available())
-            }
         }
     }
 
@@ -131,12 +133,12 @@ impl Sink {
     /// Plans a model's query, and creates the model's table without rows if it is not there. Gives a line for each
     /// thing done. A table of that name with rows that this pipeline did not load is refused.
     pub async fn prepare_model(&self, model: &str, sql: &str) -> Result<Vec<String>, SinkError> {
-        each!(Self, self, sink => sink.prepare_model(model, sql).await)
+        each!(Database, self.database()?, sink => sink.prepare_model(model, sql).await)
     }
 
     /// Replaces the rows of the model's table by the query's answer, in one transaction. Gives the number of rows.
     pub async fn run_model(&self, model: &str, sql: &str) -> Result<u64, SinkError> {
-        each!(Self, self, sink => sink.run_model(model, sql).await)
+        each!(Database, self.database()?, sink => sink.run_model(model, sql).await)
     }
 
     /// Takes over a partition: raises its epoch and ends the sessions that still write with an older one, so
@@ -178,7 +180,7 @@ impl Sink {
         })
     }
 
-    /// The partition as it stands in the sink: what a writer asks after a commit whose outcome it did not learn.
+    /// How far the partition is stored: what a writer asks for after a commit whose outcome it did not learn.
     pub async fn position(&self, partition: &Partition) -> Result<Option<StoredPosition>, SinkError> {
         Ok(self
             .positions()
@@ -192,14 +194,33 @@ impl Sink {
         each!(Self, self, sink => sink.positions().await)
     }
 
+    /// A page of this pipeline's dead letters: at most `limit`, those behind `after`, in an order of the sink's own that
+    /// does not change. Read page by page, each is reached, in memory for one page.
+    pub async fn dead_letters(
+        &self,
+        after: Option<&DeadLetterId>,
+        limit: u32,
+    ) -> Result<Vec<StoredDeadLetter>, SinkError> {
+        each!(Self, self, sink => sink.dead_letters(after, limit).await)
+    }
+
     /// The newest dead letters of this pipeline, newest first.
-    pub async fn dead_letters(&self, limit: u32) -> Result<Vec<StoredDeadLetter>, SinkError> {
-        each!(Self, self, sink => sink.dead_letters(limit).await)
+    pub async fn newest_dead_letters(&self, limit: u32) -> Result<Vec<StoredDeadLetter>, SinkError> {
+        each!(Self, self, sink => sink.newest_dead_letters(limit).await)
+    }
+
+    /// The dead letters of one offset: several where the topic was deleted and made again.
+    pub async fn dead_letters_at(
+        &self,
+        partition: &Partition,
+        offset: i64,
+    ) -> Result<Vec<StoredDeadLetter>, SinkError> {
+        each!(Self, self, sink => sink.dead_letters_at(partition, offset).await)
     }
 
     /// Marks dead letters as sent to their topics again.
-    pub async fn mark_replayed(&self, ids: &[i64]) -> Result<(), SinkError> {
-        each!(Self, self, sink => sink.mark_replayed(ids).await)
+    pub async fn mark_replayed(&self, letters: &[DeadLetterId]) -> Result<(), SinkError> {
+        each!(Self, self, sink => sink.mark_replayed(letters).await)
     }
 
     /// Asks a question. `:name` parameters are bound as UTC timestamps (microseconds).
@@ -208,7 +229,7 @@ impl Sink {
         sql: &str,
         parameters: &[(&str, jiff::Timestamp)],
     ) -> Result<Answer, SinkError> {
-        each!(Self, self, sink => sink.query(sql, parameters).await)
+        each!(Database, self.database()?, sink => sink.query(sql, parameters).await)
     }
 
     /// Asks a question whose answer may be large: `visit` is shown each row, and none is kept.
@@ -217,7 +238,7 @@ impl Sink {
         sql: &str,
         visit: impl FnMut(Vec<Option<String>>) + Send,
     ) -> Result<(), SinkError> {
-        each!(Self, self, sink => sink.visit(sql, visit).await)
+        each!(Database, self.database()?, sink => sink.visit(sql, visit).await)
     }
 
     /// One round trip, for readiness.

@@ -36,17 +36,13 @@ pub enum Error {
     Failed {
         /// What it was run for.
         what: String,
-        /// How it ended.
         status: ExitStatus,
-        /// What it wrote.
         output: String,
     },
     /// A process ended while something was expected of it.
     #[error("{process} ended ({status}) before {expected}\n{output}")]
     Ended {
-        /// The process.
         process: String,
-        /// How it ended.
         status: ExitStatus,
         /// What was expected of it.
         expected: String,
@@ -56,7 +52,6 @@ pub enum Error {
     /// A process did not do in time what was expected of it.
     #[error("{process}: not within {timeout:?}: {expected}\n{output}")]
     TooLate {
-        /// The process.
         process: String,
         /// How long was waited.
         timeout: Duration,
@@ -92,7 +87,6 @@ pub enum Error {
     Refused {
         /// The verb and its object.
         request: String,
-        /// Why not.
         answer: String,
     },
     /// A certificate could not be made.
@@ -112,7 +106,6 @@ pub enum Error {
     Io {
         /// What was tried, with its path or address.
         what: String,
-        /// Why it failed.
         #[source]
         source: io::Error,
     },

@@ -12,7 +12,6 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// What one look at a condition gives: the awaited value, or why it is not there yet.
 pub trait Outcome {
-    /// What is awaited.
     type Value;
     /// The value, or why not yet.
     fn outcome(self) -> Result<Self::Value, String>;

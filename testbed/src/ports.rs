@@ -56,7 +56,6 @@ impl Port {
         )))
     }
 
-    /// The port.
     pub(crate) fn number(&self) -> u16 {
         self.address.port()
     }

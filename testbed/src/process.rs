@@ -84,7 +84,6 @@ impl Process {
         })
     }
 
-    /// The process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()

@@ -20,7 +20,6 @@ use crate::ports::LOOPBACK;
 /// A direction in which bytes flow through a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// What clients send.
     ToServer,
     /// What the server answers.
     ToClient,

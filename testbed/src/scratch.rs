@@ -27,7 +27,6 @@ impl Scratch {
         })
     }
 
-    /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use kafka::sequence::RecordSequence;
+use kafka::formats::sequence::RecordSequence;
 use serde::{Deserialize, Serialize};
 
 /// Ranges that are kept exactly, of each kind and shard; what comes after is only counted.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kafka::commit_metadata::Handover;
+use kafka::formats::commit_metadata::Handover;
 use tokio::time::Instant;
 
 use sinks::Claim;

@@ -2,7 +2,7 @@
 //! that fails at any stage can become a dead letter with its bytes.
 
 use api::Partition;
-use kafka::sequence::RecordSequence;
+use kafka::formats::sequence::RecordSequence;
 use sinks::TopicId;
 
 /// The length that stands for an absent key or value.

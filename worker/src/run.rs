@@ -6,19 +6,15 @@ use std::time::Duration;
 
 use api::{Partition, Pipeline, StartFrom};
 use kafka::broker::{Access, AccessError};
-use kafka::client::{ClientError, client_config};
-use kafka::context::ErrorReporter;
-use rdkafka::ClientConfig;
-use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use kafka::health::ErrorReporter;
+use kafka::librdkafka::{KafkaError, Subscriber, SubscriberError};
 use runtime::health::Health;
 use runtime::secrets::Secrets;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::consumer::{Context, Inbox, Input, Reader, Spawn};
+use crate::consumer::{Inbox, Input, Reader, Spawn};
 use crate::load::Load;
 use crate::metrics::Metrics;
 use crate::ownership::Ownership;
@@ -64,15 +60,12 @@ pub enum WorkerError {
     /// The sink cannot be used at all.
     #[error(transparent)]
     Sink(#[from] SinkError),
-    /// Kafka's client cannot be set up.
-    #[error(transparent)]
-    Client(#[from] ClientError),
     /// The fetcher cannot be set up.
     #[error(transparent)]
     Access(#[from] AccessError),
-    /// librdkafka refused its settings.
-    #[error("cannot create the Kafka consumer")]
-    Consumer(#[source] KafkaError),
+    /// The group cannot be joined.
+    #[error(transparent)]
+    Subscriber(#[from] SubscriberError),
     /// The operating system gave no thread.
     #[error("cannot start the consumer's thread")]
     Thread(#[source] std::io::Error),
@@ -100,23 +93,16 @@ impl Worker {
         if sink.plan().is_some() {
             sink = sink.under(plan::document(&pipeline)?, plans.definitions())?;
         }
-        let mut config = consumer_config(&pipeline, &secrets, &name)?;
-        let errors = ErrorReporter::new("worker", &mut config);
-        let context = Context::new(errors);
-        let consumer =
-            BaseConsumer::from_config_and_context(&config, context).map_err(WorkerError::Consumer)?;
-        let consumer = Arc::new(consumer);
         let topics: Vec<Arc<str>> = pipeline
             .topics
             .iter()
             .map(|topic| Arc::from(topic.name.as_str()))
             .collect();
-        let names: Vec<&str> = topics.iter().map(AsRef::as_ref).collect();
-        consumer.subscribe(&names).map_err(WorkerError::Consumer)?;
-
+        let group = pipeline.worker_group();
+        let subscriber = Subscriber::join(&pipeline.kafka, &secrets, &name, &group, &topics)?;
         let access = Access::new(&pipeline.kafka, &secrets, &name)?;
         // Of its own: that the group works does not mean that records come, nor the other way round.
-        let errors = ErrorReporter::new("records", &mut ClientConfig::new());
+        let errors = ErrorReporter::new("records");
         let (fetcher, chunks, driver) = kafka::fetch::open(access, FETCH_BUDGET, errors.clone());
         let fetching = CancellationToken::new();
         let tokio = tokio::runtime::Handle::current();
@@ -139,7 +125,7 @@ impl Worker {
             policy: pipeline.dead_letters,
         });
         let reader = Reader {
-            consumer,
+            subscriber,
             fetcher,
             errors,
             limits: pipeline.batch,
@@ -154,7 +140,6 @@ impl Worker {
             heartbeat: health.heartbeat("consumer", MAX_TURN),
             kafka_health: health.condition("kafka"),
             shutdown,
-            topics,
             tokio,
         };
         let inbox = Inbox {
@@ -201,23 +186,6 @@ impl Running {
 /// Threads that batches are worked on with, as many as tokio has.
 fn threads() -> u32 {
     u32::try_from(tokio::runtime::Handle::current().metrics().num_workers()).unwrap_or(u32::MAX)
-}
-
-fn consumer_config(pipeline: &Pipeline, secrets: &Secrets, name: &str) -> Result<ClientConfig, ClientError> {
-    let mut config = client_config(&pipeline.kafka, secrets, name)?;
-    config
-        .set("group.id", pipeline.worker_group())
-        .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
-        // A killed worker's partitions go to others after this.
-        .set("session.timeout.ms", "10000")
-        // By its heartbeats a worker learns that there is a rebalance, and that partitions which others let go of are
-        // its own now: nobody reads them before.
-        .set("heartbeat.interval.ms", "500")
-        // Added partitions and topics made again are noticed within this.
-        .set("topic.metadata.refresh.interval.ms", "5000");
-    Ok(config)
 }
 
 /// Starts a task for each partition that is assigned.

@@ -82,8 +82,11 @@ impl Cluster for Memory {
                 .filter(|(key, object)| key.1 == plural && wanted(object))
                 .count()
         };
-        let told = |object: &Value| object.pointer("/status/conditions").is_some();
-        Ok(count("streampipelines", told) == PIPELINES && count("deployments", |_| true) == 2 * PIPELINES)
+        let reported = |object: &Value| object.pointer("/status/conditions").is_some();
+        Ok(
+            count("streampipelines", reported) == PIPELINES
+                && count("deployments", |_| true) == 2 * PIPELINES,
+        )
     }
 
     async fn writes(&mut self) -> Result<u64, BenchError> {

@@ -5,7 +5,7 @@ mod memory;
 mod pipelines;
 mod player;
 mod real;
-mod scene;
+mod running;
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,9 +15,10 @@ use serde_json::Value;
 use self::memory::Memory;
 use self::pipelines::PIPELINES;
 use self::real::Real;
-use self::scene::Scene;
+use self::running::Running;
 use crate::error::BenchError;
 use crate::measure::Row;
+use crate::programs::Programs;
 use crate::scrape::Scrape;
 use crate::servers::Servers;
 
@@ -49,28 +50,60 @@ trait Cluster {
     fn status(&self) -> Value;
 }
 
-/// Against both.
-pub(crate) async fn thousand(servers: &Servers) -> Result<Vec<Row>, BenchError> {
-    let mut rows = measure(Memory::start(servers).await?).await?;
-    rows.extend(measure(Real::start(servers).await?).await?);
-    Ok(rows)
+/// What a revision's operator took for a thousand pipelines.
+pub(crate) struct Measured {
+    /// From its start to all objects.
+    pub(crate) converged: Duration,
+    /// CPU seconds until then.
+    pub(crate) cpu: f64,
+    /// Largest resident memory in MB, after watches have begun anew as well.
+    pub(crate) memory: f64,
+    /// Reconciles from nothing.
+    pub(crate) first: Scrape,
+    /// Reconciles of a sweep over pipelines of which each is as it should be.
+    pub(crate) sweep: Scrape,
+    /// Requests that wrote in that sweep.
+    pub(crate) writes: u64,
 }
 
-/// Convergence from nothing, then a sweep over pipelines of which each is as it should be.
-async fn measure<C: Cluster>(cluster: C) -> Result<Vec<Row>, BenchError> {
-    let mut scene = Scene::start(cluster).await?;
-    let converged = scene.converged().await?;
-    let writes = scene.quiet().await?;
-    let first = scene.scrape().await?;
+/// Against both.
+pub(crate) async fn thousand(servers: &Servers, programs: &Programs) -> Result<Vec<Row>, BenchError> {
+    let mut all = rows(Memory::NAME, &in_memory(servers, programs).await?);
+    let real = measure(Real::start(servers, programs).await?, programs).await?;
+    all.extend(rows(Real::NAME, &real));
+    Ok(all)
+}
 
-    scene.cluster.begin_watches_anew().await?;
-    scene.reconciled(first.count + PIPELINES as u64).await?;
+/// Against the API server in memory. Topics stay for those who come next.
+pub(crate) async fn in_memory(servers: &Servers, programs: &Programs) -> Result<Measured, BenchError> {
+    measure(Memory::start(servers).await?, programs).await
+}
+
+/// Convergence from nothing, then a sweep.
+async fn measure<C: Cluster>(cluster: C, programs: &Programs) -> Result<Measured, BenchError> {
+    let mut running = Running::start(cluster, programs).await?;
+    let converged = running.converged().await?;
+    let cpu = running.usage()?.cpu;
+    let writes = running.quiet().await?;
+    let first = running.scrape().await?;
+
+    running.cluster.begin_watches_anew().await?;
+    running.reconciled(first.count + PIPELINES as u64).await?;
     tokio::time::sleep(QUIET).await;
-    let (last, again) = (scene.scrape().await?, scene.cluster.writes().await? - writes);
-    let memory = scene.memory()?;
+    let sweep = running.scrape().await?.since(&first);
+    Ok(Measured {
+        converged,
+        cpu,
+        memory: running.usage()?.memory,
+        first,
+        sweep,
+        writes: running.cluster.writes().await? - writes,
+    })
+}
 
+fn rows(cluster: &str, measured: &Measured) -> Vec<Row> {
     let row = |what: &str, figure: String, goal: &str| Row {
-        what: format!("operator, {PIPELINES} pipelines, {}: {what}", C::NAME),
+        what: format!("operator, {PIPELINES} pipelines, {cluster}: {what}"),
         figure,
         baseline: String::new(),
         ratio: None,
@@ -80,21 +113,28 @@ async fn measure<C: Cluster>(cluster: C) -> Result<Vec<Row>, BenchError> {
         let milliseconds = scrape.quantile(0.99) * 1e3;
         format!("{milliseconds:.1} ms ({} reconciles)", scrape.count)
     };
-    let sweep = last.since(&first);
-    Ok(vec![
+    vec![
         row(
             "from its start to all objects",
-            format!("{:.1} s", converged.as_secs_f64()),
+            format!("{:.1} s", measured.converged.as_secs_f64()),
             "≤ 180 s",
         ),
-        row("largest resident memory", format!("{memory:.0} MB"), "≤ 150 MB"),
+        row(
+            "largest resident memory",
+            format!("{:.0} MB", measured.memory),
+            "≤ 150 MB",
+        ),
         // Two dozen calls, one after the other, sixteen pipelines at a time: as fast as both ends' processors are.
-        row("p99 of a reconcile while it converges", quantile(&first), ""),
+        row(
+            "p99 of a reconcile while it converges",
+            quantile(&measured.first),
+            "",
+        ),
         row(
             "p99 of a reconcile in a steady sweep",
-            quantile(&sweep),
+            quantile(&measured.sweep),
             "≤ 50 ms",
         ),
-        row("writes in a steady sweep", again.to_string(), "0"),
-    ])
+        row("writes in a steady sweep", measured.writes.to_string(), "0"),
+    ]
 }

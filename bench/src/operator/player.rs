@@ -25,16 +25,16 @@ pub(super) struct Player {
 }
 
 /// The status of an object that does not have it yet.
-type Say = fn(&DynamicObject) -> Option<Value>;
+type NextStatus = fn(&DynamicObject) -> Option<Value>;
 
 impl Player {
     pub(super) fn start(client: &Client) -> Self {
         let mut tasks = JoinSet::new();
-        let mut follow = |group: &str, version: &str, kind: &str, say: Say| {
+        let mut follow = |group: &str, version: &str, kind: &str, next_status: NextStatus| {
             let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
             let writer = Writer::new(resource.clone());
             let store = writer.as_reader();
-            tasks.spawn(play(client.clone(), resource, writer, say));
+            tasks.spawn(play(client.clone(), resource, writer, next_status));
             store
         };
         let pipelines = follow("streampipeline.dev", "v1alpha1", "StreamPipeline", |_| None);
@@ -49,9 +49,9 @@ impl Player {
 
     /// Workers and generator of each are there, and something is said about it.
     pub(super) fn converged(&self) -> bool {
-        let told = |object: &DynamicObject| object.data.pointer("/status/conditions").is_some();
+        let reported = |object: &DynamicObject| object.data.pointer("/status/conditions").is_some();
         let pipelines = self.pipelines.state();
-        pipelines.iter().filter(|pipeline| told(pipeline)).count() == PIPELINES
+        pipelines.iter().filter(|pipeline| reported(pipeline)).count() == PIPELINES
             && self.deployments.len() == 2 * PIPELINES
     }
 
@@ -77,7 +77,7 @@ async fn play(
     client: Client,
     resource: ApiResource,
     writer: Writer<DynamicObject>,
-    say: Say,
+    next_status: NextStatus,
 ) -> Result<(), BenchError> {
     let all = Api::<DynamicObject>::all_with(client.clone(), &resource);
     reflector(writer, watcher(all, watcher::Config::default()))
@@ -87,7 +87,7 @@ async fn play(
             let namespace = object.namespace().unwrap_or_default();
             let api = Api::<DynamicObject>::namespaced_with(client.clone(), &namespace, &resource);
             async move {
-                if let Some(status) = say(&object) {
+                if let Some(status) = next_status(&object) {
                     let patch = Patch::Merge(json!({ "status": status }));
                     api.patch_status(&object.name_any(), &PatchParams::default(), &patch)
                         .await
@@ -116,8 +116,8 @@ fn deployment(object: &DynamicObject) -> Option<Value> {
 
 fn job(object: &DynamicObject) -> Option<Value> {
     let at_once = &object.metadata.creation_timestamp;
-    let told = object.data.pointer("/status/conditions").is_some();
-    (!told).then(|| {
+    let reported = object.data.pointer("/status/conditions").is_some();
+    (!reported).then(|| {
         json!({
             "startTime": at_once, "completionTime": at_once, "succeeded": 1,
             "conditions": [

@@ -11,8 +11,9 @@ use super::pipelines::{namespaces, pipelines, secret};
 use super::player::Player;
 use super::{Cluster, PATIENCE, PROGRAM};
 use crate::error::{BenchError, kubernetes};
+use crate::programs::{Programs, output_of};
 use crate::scrape;
-use crate::servers::{Servers, output_of, program};
+use crate::servers::Servers;
 
 pub(super) struct Real {
     /// None once nothing is left to play. It goes before the server that it talks to.
@@ -23,12 +24,12 @@ pub(super) struct Real {
 }
 
 impl Real {
-    pub(super) async fn start(servers: &Servers) -> Result<Self, BenchError> {
+    pub(super) async fn start(servers: &Servers, programs: &Programs) -> Result<Self, BenchError> {
         let mut plane = ControlPlane::start().await?;
         for played in [Part::ControllerManager, Part::Scheduler] {
             plane.kill(played).await?;
         }
-        let definition = output_of(PROGRAM, program(PROGRAM)?.arg("crd"))?;
+        let definition = output_of(programs.command(PROGRAM).arg("crd"))?;
         plane.apply(&String::from_utf8_lossy(&definition.stdout)).await?;
         let established = [
             "wait",

@@ -5,20 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::{Partition, Pipeline, StartFrom};
-use kafka::checkpoint::Checkpoint;
+use kafka::formats::checkpoint::Checkpoint;
 use kafka::lag::{LagError, LagReader, PartitionLag};
-use rdkafka::ClientConfig;
+use kafka::librdkafka::ClientConfig;
 use sinks::Sink;
 use worker::state::PartitionState;
 
-use super::judge::{Evidence, Look, Produced, Tail, Verdict, judge};
+use super::evaluate::{AuditResult, Evidence, ObservedPartition, Produced, Tail, evaluate};
 use super::tail::{self, Stretch};
 use crate::error::CliError;
 
 /// For each question to Kafka.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Between two looks: a transaction that is being committed is visible everywhere by then.
+/// Between two partitions: a transaction that is being committed is visible everywhere by then.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 /// What is asked of Kafka, and by what.
@@ -40,18 +40,18 @@ pub(crate) struct Clients {
     pub(crate) lags: Arc<LagReader>,
 }
 
-/// Looks at everything and judges it. What seems missing is looked at twice.
+/// Looks at everything and evaluates it. What seems missing is looked at twice.
 pub(crate) async fn examine(
     pipeline: &Pipeline,
     sink: &Sink,
     access: &KafkaAccess,
-) -> Result<Verdict, CliError> {
-    let verdict = judge(gather(pipeline, sink, access).await?);
-    if verdict.missing() == 0 || matches!(access, KafkaAccess::None) {
-        return Ok(verdict);
+) -> Result<AuditResult, CliError> {
+    let result = evaluate(gather(pipeline, sink, access).await?);
+    if result.missing() == 0 || matches!(access, KafkaAccess::None) {
+        return Ok(result);
     }
     tokio::time::sleep(SECOND_LOOK).await;
-    Ok(judge(gather(pipeline, sink, access).await?))
+    Ok(evaluate(gather(pipeline, sink, access).await?))
 }
 
 async fn gather(pipeline: &Pipeline, sink: &Sink, access: &KafkaAccess) -> Result<Evidence, CliError> {
@@ -78,30 +78,27 @@ async fn gather(pipeline: &Pipeline, sink: &Sink, access: &KafkaAccess) -> Resul
             (in_kafka, Some("Kafka was not asked".to_owned()))
         }
         Ok(in_kafka) => (in_kafka, None),
-        Err(error) => (
-            InKafka::default(),
-            Some(runtime::report::lines(&error).replace("\n  ", " ")),
-        ),
+        Err(error) => (InKafka::default(), Some(runtime::report::line(&error))),
     };
-    let mut looks: Vec<Look> = stored
+    let mut partitions: Vec<ObservedPartition> = stored
         .into_iter()
         .map(|(partition, (_, state))| {
             let tail = tails.remove(&partition);
-            Look {
+            ObservedPartition {
                 partition,
                 state: Some(state),
                 tail,
             }
         })
         .collect();
-    looks.extend(tails.into_iter().map(|(partition, tail)| Look {
+    partitions.extend(tails.into_iter().map(|(partition, tail)| ObservedPartition {
         partition,
         state: None,
         tail: Some(tail),
     }));
-    looks.sort_by(|one, other| one.partition.cmp(&other.partition));
+    partitions.sort_by(|one, other| one.partition.cmp(&other.partition));
     Ok(Evidence {
-        looks,
+        partitions,
         produced,
         kafka_problem,
     })

@@ -1,7 +1,7 @@
 //! `streampipeline audit`: what was produced, against what is stored.
 
+mod evaluate;
 mod gather;
-mod judge;
 mod tail;
 mod text;
 
@@ -17,9 +17,9 @@ use sinks::Sink;
 use crate::args::{PipelineArgs, PlaceArgs};
 use crate::error::{CliError, print};
 use crate::style::Style;
-use crate::target::{KafkaChoice, Overrides, SinkChoice, load_existing};
+use crate::target::{KafkaChoice, SinkChoice, load_existing};
+pub(crate) use evaluate::AuditResult;
 pub(crate) use gather::{Clients, KafkaAccess, examine};
-pub(crate) use judge::Verdict;
 pub(crate) use text::{irregularities, summary};
 
 /// What brokers know the connections of this command by.
@@ -43,7 +43,7 @@ pub(crate) struct AuditArgs {
     pipeline: PipelineArgs,
     #[command(flatten)]
     place: PlaceArgs,
-    /// Print the findings as JSON
+    /// Print the deviations as JSON
     #[arg(long)]
     json: bool,
 }
@@ -58,10 +58,7 @@ impl AuditArgs {
             _ if embedded => KafkaChoice::None,
             choice => choice.clone(),
         };
-        let pipeline = load_existing(
-            &self.pipeline.file,
-            &Overrides::of_place(&kafka, &self.place.sink),
-        )?;
+        let pipeline = load_existing(&self.pipeline.file, &self.place.sink.overrides(&kafka))?;
         let secrets = self.pipeline.secrets();
         let sink = Sink::open(&pipeline, Vec::new(), &secrets).await?;
         let access = match kafka {
@@ -74,13 +71,13 @@ impl AuditArgs {
                 )),
             }),
         };
-        let verdict = examine(&pipeline, &sink, &access).await?;
+        let result = examine(&pipeline, &sink, &access).await?;
         if self.json {
-            print(&text::json(&verdict))?;
+            print(&text::json(&result))?;
         } else {
-            print(&text::render(&verdict, Style::of_stdout()))?;
+            print(&text::render(&result, Style::of_stdout()))?;
         }
-        Ok(if verdict.is_clean() {
+        Ok(if result.is_clean() {
             Exit::Success
         } else {
             Exit::AuditFailed

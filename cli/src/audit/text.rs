@@ -1,4 +1,4 @@
-//! A verdict as text and as JSON. Pure.
+//! A result as text and as JSON. Pure.
 
 use std::fmt::Write;
 
@@ -6,20 +6,20 @@ use serde_json::{Value, json};
 use worker::audit::Ranges;
 use worker::state::{Gap, GapReason};
 
-use super::judge::{Fault, Finding, PartitionVerdict, Verdict};
+use super::evaluate::{AuditResult, Deviation, DeviationKind, PartitionResult};
 use crate::style::{Style, count, grouped};
 use crate::table::{Align, render as columns};
 
-/// Ranges of one finding that a line names.
+/// Ranges of one deviation that a line names.
 const RANGES_A_LINE: usize = 20;
 
 /// What stands for a number that is not known.
 const UNKNOWN: &str = "?";
 
 /// Partitions, everything that is wrong, and the line that says it all.
-pub(super) fn render(verdict: &Verdict, style: Style) -> String {
+pub(super) fn render(result: &AuditResult, style: Style) -> String {
     let mut text = String::new();
-    let rows: Vec<Vec<String>> = verdict.partitions.iter().map(row).collect();
+    let rows: Vec<Vec<String>> = result.partitions.iter().map(row).collect();
     if !rows.is_empty() {
         let headings = [
             "PARTITION",
@@ -40,17 +40,17 @@ pub(super) fn render(verdict: &Verdict, style: Style) -> String {
         }
         text.push('\n');
     }
-    for line in irregularities(verdict) {
+    for line in irregularities(result) {
         let _ = writeln!(text, "{}", style.red(line));
     }
-    if let Some(problem) = &verdict.kafka_problem {
+    if let Some(problem) = &result.kafka_problem {
         let _ = writeln!(text, "only the sink was looked at: {problem}");
     }
-    let _ = writeln!(text, "{}", summary(verdict, style));
+    let _ = writeln!(text, "{}", summary(result, style));
     text
 }
 
-fn row(partition: &PartitionVerdict) -> Vec<String> {
+fn row(partition: &PartitionResult) -> Vec<String> {
     let at_most = if partition.unread_at_most { "≤ " } else { "" };
     vec![
         partition.partition.to_string(),
@@ -60,29 +60,29 @@ fn row(partition: &PartitionVerdict) -> Vec<String> {
             || UNKNOWN.to_owned(),
             |unread| format!("{at_most}{}", grouped(unread)),
         ),
-        grouped(partition.count(Fault::Missing)),
-        grouped(partition.count(Fault::Doubled)),
+        grouped(partition.count(DeviationKind::Missing)),
+        grouped(partition.count(DeviationKind::Doubled)),
         grouped(partition.reordered),
     ]
 }
 
 /// `audit: produced N, stored N, dead letters N, unread N, missing 0, doubled 0`.
-pub(crate) fn summary(verdict: &Verdict, style: Style) -> String {
+pub(crate) fn summary(result: &AuditResult, style: Style) -> String {
     let unknown =
         |number: Option<u64>| number.map_or_else(|| UNKNOWN.to_owned(), |number| number.to_string());
     let mut line = format!(
         "audit: produced {}, stored {}, dead letters {}, unread {}, missing {}, doubled {}",
-        unknown(verdict.produced),
-        verdict.stored(),
-        verdict.dead_letters(),
-        unknown(verdict.unread()),
-        verdict.missing(),
-        verdict.doubled(),
+        unknown(result.produced),
+        result.stored(),
+        result.dead_letters(),
+        unknown(result.unread()),
+        result.missing(),
+        result.doubled(),
     );
-    if verdict.gaps() > 0 {
-        let _ = write!(line, ", gaps {}", verdict.gaps());
+    if result.gaps() > 0 {
+        let _ = write!(line, ", gaps {}", result.gaps());
     }
-    if verdict.is_clean() {
+    if result.is_clean() {
         style.green(line)
     } else {
         style.red(line)
@@ -90,15 +90,15 @@ pub(crate) fn summary(verdict: &Verdict, style: Style) -> String {
 }
 
 /// A line for each thing that is wrong, with its exact place.
-pub(crate) fn irregularities(verdict: &Verdict) -> Vec<String> {
+pub(crate) fn irregularities(result: &AuditResult) -> Vec<String> {
     let mut lines = Vec::new();
-    for partition in &verdict.partitions {
+    for partition in &result.partitions {
         let name = &partition.partition;
         lines.extend(
             partition
-                .findings
+                .deviations
                 .iter()
-                .map(|finding| format!("{name}: {}", finding_text(finding))),
+                .map(|deviation| format!("{name}: {}", deviation_text(deviation))),
         );
         lines.extend(
             partition
@@ -113,8 +113,8 @@ pub(crate) fn irregularities(verdict: &Verdict) -> Vec<String> {
             ));
         }
     }
-    if verdict.vanished > 0 {
-        let records = count(verdict.vanished, "record", "records");
+    if result.vanished > 0 {
+        let records = count(result.vanished, "record", "records");
         lines.push(format!(
             "{records} at the end of the stream: produced, but neither stored nor in the topic"
         ));
@@ -122,19 +122,19 @@ pub(crate) fn irregularities(verdict: &Verdict) -> Vec<String> {
     lines
 }
 
-fn finding_text(finding: &Finding) -> String {
-    let Finding {
+fn deviation_text(deviation: &Deviation) -> String {
+    let Deviation {
         run,
         shard,
-        fault,
+        kind,
         ranges,
-    } = finding;
-    let fault = match fault {
-        Fault::Missing => "missing",
-        Fault::Doubled => "doubled",
+    } = deviation;
+    let kind = match kind {
+        DeviationKind::Missing => "missing",
+        DeviationKind::Doubled => "doubled",
     };
     format!(
-        "run {run} shard {shard}: {fault} {} ({})",
+        "run {run} shard {shard}: {kind} {} ({})",
         ranges_text(ranges),
         count(ranges.count(), "record", "records")
     )
@@ -166,36 +166,36 @@ fn gap_text(gap: &Gap) -> String {
     format!("offsets {from}..{to} are gone: {reason}")
 }
 
-/// The verdict for programs.
-pub(super) fn json(verdict: &Verdict) -> String {
-    let partitions: Vec<Value> = verdict.partitions.iter().map(partition_json).collect();
+/// The result for programs.
+pub(super) fn json(result: &AuditResult) -> String {
+    let partitions: Vec<Value> = result.partitions.iter().map(partition_json).collect();
     let value = json!({
-        "clean": verdict.is_clean(),
-        "produced": verdict.produced,
-        "stored": verdict.stored(),
-        "deadLetters": verdict.dead_letters(),
-        "unread": verdict.unread(),
-        "missing": verdict.missing(),
-        "doubled": verdict.doubled(),
-        "gaps": verdict.gaps(),
-        "vanished": verdict.vanished,
-        "kafkaProblem": verdict.kafka_problem,
+        "clean": result.is_clean(),
+        "produced": result.produced,
+        "stored": result.stored(),
+        "deadLetters": result.dead_letters(),
+        "unread": result.unread(),
+        "missing": result.missing(),
+        "doubled": result.doubled(),
+        "gaps": result.gaps(),
+        "vanished": result.vanished,
+        "kafkaProblem": result.kafka_problem,
         "partitions": partitions,
     });
     format!("{value:#}\n")
 }
 
-fn partition_json(partition: &PartitionVerdict) -> Value {
-    let findings: Vec<Value> = partition
-        .findings
+fn partition_json(partition: &PartitionResult) -> Value {
+    let deviations: Vec<Value> = partition
+        .deviations
         .iter()
-        .map(|finding| {
+        .map(|deviation| {
             json!({
-                "run": finding.run.to_string(),
-                "shard": finding.shard,
-                "fault": match finding.fault { Fault::Missing => "missing", Fault::Doubled => "doubled" },
-                "records": finding.ranges.count(),
-                "ranges": finding.ranges.ranges,
+                "run": deviation.run.to_string(),
+                "shard": deviation.shard,
+                "fault": match deviation.kind { DeviationKind::Missing => "missing", DeviationKind::Doubled => "doubled" },
+                "records": deviation.ranges.count(),
+                "ranges": deviation.ranges.ranges,
             })
         })
         .collect();
@@ -219,7 +219,7 @@ fn partition_json(partition: &PartitionVerdict) -> Value {
         "unread": partition.unread,
         "unreadAtMost": partition.unread_at_most,
         "reordered": partition.reordered,
-        "findings": findings,
+        "findings": deviations,
         "gaps": gaps,
         "olderGaps": partition.older_gaps,
     })
@@ -232,8 +232,8 @@ mod tests {
 
     use super::*;
 
-    fn partition(number: i32) -> PartitionVerdict {
-        PartitionVerdict {
+    fn partition(number: i32) -> PartitionResult {
+        PartitionResult {
             partition: Partition {
                 topic: "plays".into(),
                 number,
@@ -243,21 +243,21 @@ mod tests {
             unread: Some(0),
             unread_at_most: false,
             reordered: 0,
-            findings: Vec::new(),
+            deviations: Vec::new(),
             gaps: Vec::new(),
             older_gaps: 0,
         }
     }
 
     #[test]
-    fn a_clean_verdict_is_a_table_and_a_line() {
-        let verdict = Verdict {
+    fn a_clean_result_is_a_table_and_a_line() {
+        let result = AuditResult {
             partitions: vec![partition(0), partition(1)],
             produced: Some(24_004),
-            ..Verdict::default()
+            ..AuditResult::default()
         };
         assert_eq!(
-            render(&verdict, Style::PLAIN),
+            render(&result, Style::PLAIN),
             "PARTITION  STORED  DEAD LETTERS  UNREAD  MISSING  DOUBLED  REORDERED\n\
              plays/0    12,000             2       0        0        0          0\n\
              plays/1    12,000             2       0        0        0          0\n\
@@ -268,16 +268,16 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named_to_the_record() {
-        let finding = |fault, ranges: Vec<(u64, u64)>| Finding {
+        let deviation = |kind, ranges: Vec<(u64, u64)>| Deviation {
             run: RunId(0x18c),
             shard: 5,
-            fault,
+            kind,
             ranges: Ranges { ranges, more: 0 },
         };
-        let wrong = PartitionVerdict {
-            findings: vec![
-                finding(Fault::Missing, vec![(120, 125), (300, 301)]),
-                finding(Fault::Doubled, vec![(7, 8)]),
+        let wrong = PartitionResult {
+            deviations: vec![
+                deviation(DeviationKind::Missing, vec![(120, 125), (300, 301)]),
+                deviation(DeviationKind::Doubled, vec![(7, 8)]),
             ],
             gaps: vec![
                 Gap {
@@ -294,13 +294,13 @@ mod tests {
             unread: None,
             ..partition(3)
         };
-        let verdict = Verdict {
+        let result = AuditResult {
             partitions: vec![wrong],
             vanished: 2,
-            ..Verdict::default()
+            ..AuditResult::default()
         };
         assert_eq!(
-            irregularities(&verdict),
+            irregularities(&result),
             [
                 "plays/3: run 000000000000018c shard 5: missing 120..125, 300..301 (6 records)",
                 "plays/3: run 000000000000018c shard 5: doubled 7..8 (1 record)",
@@ -310,10 +310,10 @@ mod tests {
             ]
         );
         assert_eq!(
-            summary(&verdict, Style::PLAIN),
+            summary(&result, Style::PLAIN),
             "audit: produced ?, stored 12000, dead letters 2, unread ?, missing 8, doubled 1, gaps 2"
         );
-        let json: Value = serde_json::from_str(&json(&verdict)).unwrap();
+        let json: Value = serde_json::from_str(&json(&result)).unwrap();
         assert_eq!(
             json["partitions"][0]["findings"][0]["ranges"],
             json!([[120, 125], [300, 301]])

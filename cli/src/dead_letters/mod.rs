@@ -1,19 +1,22 @@
 //! `streampipeline dead-letters`: the records that could not be stored, and their way back.
 
+mod name;
 mod replay;
 mod text;
 
 use clap::{Args, Subcommand};
 use runtime::exit::Exit;
-use sinks::{Sink, StoredDeadLetter};
+use sinks::{DeadLetterId, Sink, StoredDeadLetter};
 
 use crate::args::{PipelineArgs, PlaceArgs};
 use crate::error::{CliError, print};
 use crate::style::Style;
-use crate::target::{KafkaChoice, Overrides, load_existing};
+use crate::target::{KafkaChoice, load_existing};
+use name::LetterName;
+use replay::Replay;
 
-/// Letters that a search by number goes through, newest first.
-const MOST: u32 = 100_000;
+/// Letters that are in memory at a time.
+const PAGE: u32 = 500;
 
 /// Arguments of `dead-letters`.
 #[derive(Debug, Args)]
@@ -23,8 +26,8 @@ bytes, its place and the reason. Nothing here deletes it.
 
 Examples:
   streampipeline dead-letters -f deploy/pipelines/music.yaml list
-  streampipeline dead-letters -f deploy/pipelines/music.yaml show 17
-  streampipeline dead-letters -f deploy/pipelines/music.yaml replay --id 17 --id 18
+  streampipeline dead-letters -f deploy/pipelines/music.yaml show music_events/3/1201
+  streampipeline dead-letters -f deploy/pipelines/music.yaml replay --id music_events/3/1201
   streampipeline dead-letters -f deploy/pipelines/music.yaml --sink embedded list")]
 pub(crate) struct DeadLettersArgs {
     #[command(flatten)]
@@ -38,21 +41,28 @@ pub(crate) struct DeadLettersArgs {
 /// What is to be done with dead letters.
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// The newest dead letters, newest first
-    #[command(after_help = "Example:\n  streampipeline dead-letters -f music.yaml list --limit 5")]
+    /// The newest dead letters, newest first; or all of them
+    #[command(after_help = "\
+Examples:
+  streampipeline dead-letters -f music.yaml list --limit 5
+  streampipeline dead-letters -f music.yaml list --all --json > letters.json")]
     List {
         /// So many at most
-        #[arg(long, value_name = "N", default_value = "20")]
+        #[arg(long, value_name = "N", default_value = "20", conflicts_with = "all")]
         limit: u32,
+        /// All, by topic, partition and offset
+        #[arg(long)]
+        all: bool,
         /// Print them as JSON, with all their bytes
         #[arg(long)]
         json: bool,
     },
     /// One dead letter with all its bytes
-    #[command(after_help = "Example:\n  streampipeline dead-letters -f music.yaml show 17")]
+    #[command(after_help = "Example:\n  streampipeline dead-letters -f music.yaml show music_events/3/1201")]
     Show {
-        /// Its number, as `list` gives it
-        id: i64,
+        /// Its record: TOPIC/PARTITION/OFFSET, as `list` gives it
+        #[arg(value_name = "RECORD")]
+        id: LetterName,
     },
     /// Send dead letters to their topics again, and mark them
     #[command(after_help = "\
@@ -60,12 +70,13 @@ The record goes to the partition that it came from, with its key, value and time
 says where it was. What fails again becomes a new dead letter. If the command is interrupted, a record may be sent that \
 is not marked yet.
 
-Example:
+Examples:
+  streampipeline dead-letters -f music.yaml replay --id music_events/3/1201 --id music_events/3/1207
   streampipeline dead-letters -f music.yaml replay --all")]
     Replay {
-        /// Dead letters by number
-        #[arg(long = "id", value_name = "N", num_args = 1.., conflicts_with = "all", required_unless_present = "all")]
-        ids: Vec<i64>,
+        /// Dead letters by record: TOPIC/PARTITION/OFFSET, as `list` gives it
+        #[arg(long = "id", value_name = "RECORD", num_args = 1.., conflicts_with = "all", required_unless_present = "all")]
+        ids: Vec<LetterName>,
         /// All that were not sent again yet
         #[arg(long)]
         all: bool,
@@ -84,26 +95,25 @@ impl DeadLettersArgs {
             // The manifest's brokers are not looked at.
             _ => KafkaChoice::Manifest,
         };
-        let pipeline = load_existing(&arguments.file, &Overrides::of_place(&kafka, &place.sink))?;
+        let pipeline = load_existing(&arguments.file, &place.sink.overrides(&kafka))?;
         let secrets = arguments.secrets();
         let sink = Sink::open(&pipeline, Vec::new(), &secrets).await?;
         match action {
-            Action::List { limit, json } => {
-                let letters = sink.dead_letters(limit).await?;
+            Action::List { limit, all, json } => {
+                let style = Style::of_stdout();
+                if all {
+                    return list_all(&sink, json, style).await;
+                }
+                let letters = sink.newest_dead_letters(limit).await?;
                 print(&if json {
                     text::json(&letters)
                 } else {
-                    text::list(&letters, Style::of_stdout())
+                    text::list(&letters, style)
                 })
             }
             Action::Show { id } => {
-                let letters = find(&sink, &[id]).await?;
-                print(
-                    &letters
-                        .iter()
-                        .map(|letter| text::whole(letter, Style::of_stdout()))
-                        .collect::<String>(),
-                )
+                let letter = find(&sink, &id).await?;
+                print(&text::whole(&letter, Style::of_stdout()))
             }
             Action::Replay { ids, all } => {
                 if matches!(kafka, KafkaChoice::None | KafkaChoice::Embedded) {
@@ -111,46 +121,70 @@ impl DeadLettersArgs {
                         "replay needs brokers: --kafka manifest or HOST:PORT".to_owned(),
                     ));
                 }
-                let letters = if all {
-                    unsent(&sink).await?
-                } else {
-                    find(&sink, &ids).await?
-                };
                 let config =
                     kafka::client::client_config(&pipeline.kafka, &secrets, "streampipeline-replay")?;
-                let sent = replay::replay(&sink, config, letters).await?;
+                let sent = if all {
+                    replay_all(&sink, config).await?
+                } else {
+                    let mut letters = Vec::with_capacity(ids.len());
+                    for id in &ids {
+                        letters.push(find(&sink, id).await?);
+                    }
+                    letters.sort_by(|a, b| a.id.cmp(&b.id));
+                    letters.dedup_by(|a, b| a.id == b.id);
+                    let mut replay = Replay::new(&sink, config)?;
+                    replay.send(&letters).await?;
+                    replay.end()?
+                };
                 print(&format!("{}\n", text::sent(sent)))
             }
         }
     }
 }
 
-/// The letters with these numbers, or which of them there are not.
-async fn find(sink: &Sink, ids: &[i64]) -> Result<Vec<StoredDeadLetter>, CliError> {
-    let letters = sink.dead_letters(MOST).await?;
-    if let Some(id) = ids
-        .iter()
-        .find(|id| !letters.iter().any(|letter| letter.id == **id))
-    {
-        return Err(CliError::Usage(format!(
-            "there is no dead letter {id}; `list` shows those that there are"
-        )));
-    }
-    Ok(letters
-        .into_iter()
-        .filter(|letter| ids.contains(&letter.id))
-        .collect())
+/// The letter of this name.
+async fn find(sink: &Sink, name: &LetterName) -> Result<StoredDeadLetter, CliError> {
+    let found = sink.dead_letters_at(&name.partition, name.offset).await?;
+    name.choose(found).map_err(CliError::Usage)
 }
 
-async fn unsent(sink: &Sink) -> Result<Vec<StoredDeadLetter>, CliError> {
-    let letters = sink.dead_letters(MOST).await?;
-    if letters.len() as u64 == u64::from(MOST) {
-        tracing::warn!(
-            "only the newest {MOST} dead letters are looked at; mend their cause, and replay again"
-        );
+/// Prints page by page, so that any number of letters can be listed.
+async fn list_all(sink: &Sink, json: bool, style: Style) -> Result<Exit, CliError> {
+    let mut page = sink.dead_letters(None, PAGE).await?;
+    if json {
+        let mut separator = "[";
+        while let Some(last) = page.last().map(|letter| letter.id.clone()) {
+            print(&format!("{separator}\n{}", text::json_members(&page)))?;
+            separator = ",";
+            page = sink.dead_letters(Some(&last), PAGE).await?;
+        }
+        return print(if separator == "[" { "[]\n" } else { "\n]\n" });
     }
-    Ok(letters
-        .into_iter()
-        .filter(|letter| letter.replayed_at.is_none())
-        .collect())
+    print(&text::list(&page, style))?;
+    while let Some(last) = page.last().map(|letter| letter.id.clone()) {
+        page = sink.dead_letters(Some(&last), PAGE).await?;
+        if !page.is_empty() {
+            print(&text::list(&page, style))?;
+        }
+    }
+    Ok(Exit::Success)
+}
+
+/// Sends all that were stored before now and not sent again yet, each partition's in the order of its offsets. What
+/// fails again meanwhile is a letter of its own, with a later offset: it must not be met in the same round.
+async fn replay_all(sink: &Sink, config: kafka::librdkafka::ClientConfig) -> Result<u64, CliError> {
+    let Some(newest) = sink.newest_dead_letters(1).await?.pop() else {
+        return Ok(0);
+    };
+    let mut replay = Replay::new(sink, config)?;
+    let mut after: Option<DeadLetterId> = None;
+    loop {
+        let mut page = sink.dead_letters(after.as_ref(), PAGE).await?;
+        let Some(last) = page.last() else {
+            return replay.end();
+        };
+        after = Some(last.id.clone());
+        page.retain(|letter| letter.replayed_at.is_none() && letter.stored_at <= newest.stored_at);
+        replay.send(&page).await?;
+    }
 }

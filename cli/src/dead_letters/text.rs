@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use serde_json::{Value, json};
-use sinks::StoredDeadLetter;
+use serde_json::json;
+use sinks::{DeadLetterId, StoredDeadLetter};
 
 use crate::style::{Style, count};
 use crate::table::{Align, render as columns};
@@ -20,8 +20,7 @@ pub(super) fn list(letters: &[StoredDeadLetter], style: Style) -> String {
         .map(|letter| {
             let sent = letter.replayed_at.as_ref().map_or("", |_| "sent again");
             vec![
-                letter.id.to_string(),
-                format!("{}@{}", letter.partition, letter.offset),
+                name(letter, letters),
                 letter.stage.clone(),
                 letter.error.clone(),
                 preview(letter.value.as_deref()),
@@ -29,22 +28,31 @@ pub(super) fn list(letters: &[StoredDeadLetter], style: Style) -> String {
             ]
         })
         .collect();
-    let mut aligns = [Align::Left; 6];
-    aligns[0] = Align::Right;
     let lines = columns(
-        &["ID", "RECORD", "STAGE", "ERROR", "VALUE", ""],
-        &aligns,
+        &["RECORD", "STAGE", "ERROR", "VALUE", ""],
+        &[Align::Left; 5],
         &rows,
         style.width,
     );
     lines.join("\n") + "\n"
 }
 
+/// The name by which commands take the letter: with its digest where another one has its offset.
+fn name(letter: &StoredDeadLetter, among: &[StoredDeadLetter]) -> String {
+    let DeadLetterId {
+        partition, offset, ..
+    } = &letter.id;
+    let here = |other: &&StoredDeadLetter| other.id.partition == *partition && other.id.offset == *offset;
+    if among.iter().filter(here).count() > 1 {
+        letter.id.to_string()
+    } else {
+        format!("{partition}/{offset}")
+    }
+}
+
 pub(super) fn whole(letter: &StoredDeadLetter, style: Style) -> String {
     let StoredDeadLetter {
         id,
-        partition,
-        offset,
         timestamp,
         key,
         value,
@@ -56,7 +64,7 @@ pub(super) fn whole(letter: &StoredDeadLetter, style: Style) -> String {
     let timestamp = timestamp.and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
     let mut text = format!("{}\n", style.bold(format!("dead letter {id}")));
     for (name, shown) in [
-        ("record", format!("{partition} at offset {offset}")),
+        ("record", format!("{} at offset {}", id.partition, id.offset)),
         (
             "timestamp",
             timestamp.map_or_else(|| "none".to_owned(), |at| at.to_string()),
@@ -133,15 +141,23 @@ fn hexadecimal(bytes: &[u8]) -> String {
         })
 }
 
-/// `value` is the escaped text, `valueHex` the bytes.
+/// An array. `value` is the escaped text, `valueHex` the bytes.
 pub(super) fn json(letters: &[StoredDeadLetter]) -> String {
+    if letters.is_empty() {
+        return "[]\n".to_owned();
+    }
+    format!("[\n{}\n]\n", json_members(letters))
+}
+
+/// Members of an array, without its brackets.
+pub(super) fn json_members(letters: &[StoredDeadLetter]) -> String {
     let hex = |bytes: &Option<Vec<u8>>| bytes.as_deref().map(hexadecimal);
     let letter = |letter: &StoredDeadLetter| {
-        json!({
-            "id": letter.id,
-            "topic": &*letter.partition.topic,
-            "partition": letter.partition.number,
-            "offset": letter.offset,
+        let value = json!({
+            "id": letter.id.to_string(),
+            "topic": &*letter.id.partition.topic,
+            "partition": letter.id.partition.number,
+            "offset": letter.id.offset,
             "timestamp": letter.timestamp,
             "stage": letter.stage,
             "error": letter.error,
@@ -151,9 +167,10 @@ pub(super) fn json(letters: &[StoredDeadLetter]) -> String {
             "keyHex": hex(&letter.key),
             "value": letter.value.as_deref().map(escaped),
             "valueHex": hex(&letter.value),
-        })
+        });
+        format!("{value:#}")
     };
-    format!("{:#}\n", Value::Array(letters.iter().map(letter).collect()))
+    letters.iter().map(letter).collect::<Vec<_>>().join(",\n")
 }
 
 pub(super) fn sent(letters: u64) -> String {
@@ -166,17 +183,20 @@ pub(super) fn sent(letters: u64) -> String {
 #[cfg(test)]
 mod tests {
     use api::Partition;
+    use serde_json::Value;
 
     use super::*;
 
     fn letter(value: Option<&[u8]>) -> StoredDeadLetter {
         StoredDeadLetter {
-            id: 17,
-            partition: Partition {
-                topic: "plays".into(),
-                number: 3,
+            id: DeadLetterId {
+                partition: Partition {
+                    topic: "plays".into(),
+                    number: 3,
+                },
+                offset: 1201,
+                digest: 17,
             },
-            offset: 1201,
             timestamp: Some(1_795_240_101_123),
             key: Some(b"7".to_vec()),
             value: value.map(<[u8]>::to_vec),
@@ -190,11 +210,21 @@ mod tests {
     #[test]
     fn a_list_shows_place_reason_and_harmless_bytes() {
         let broken = b"{\"user_id\": \"x\xff\x1b[2J\\";
+        let mut other = letter(None);
+        other.id.offset = 7;
         assert_eq!(
-            list(&[letter(Some(broken)), letter(None)], Style::PLAIN),
-            "ID  RECORD        STAGE   ERROR                         VALUE\n\
-             17  plays/3@1201  decode  user_id: expected an integer  {\"user_id\": \"x\\xff\\x1b[2J\\\\\n\
-             17  plays/3@1201  decode  user_id: expected an integer  none\n"
+            list(&[letter(Some(broken)), other], Style::PLAIN),
+            "RECORD        STAGE   ERROR                         VALUE\n\
+             plays/3/1201  decode  user_id: expected an integer  {\"user_id\": \"x\\xff\\x1b[2J\\\\\n\
+             plays/3/7     decode  user_id: expected an integer  none\n"
+        );
+        // The topic was made again: the offset alone does not say which record.
+        let mut again = letter(None);
+        again.id.digest = 18;
+        let both = list(&[letter(None), again], Style::PLAIN);
+        assert!(
+            both.contains("plays/3/1201/0000000000000011") && both.contains("plays/3/1201/0000000000000012"),
+            "{both}"
         );
         assert!(preview(Some(&[b'a'; 2000])).ends_with("a… (2,000 bytes)"));
         assert_eq!(list(&[], Style::PLAIN), "no dead letters\n");
@@ -210,5 +240,9 @@ mod tests {
         );
         let value: Value = serde_json::from_str(&json(&[letter(Some(b"\xffabc"))])).unwrap();
         assert_eq!(value[0]["valueHex"], "ff616263");
+        assert_eq!(value[0]["id"], "plays/3/1201/0000000000000011");
+        let two: Value = serde_json::from_str(&json(&[letter(None), letter(None)])).unwrap();
+        assert_eq!(two.as_array().unwrap().len(), 2);
+        assert_eq!(json(&[]), "[]\n");
     }
 }

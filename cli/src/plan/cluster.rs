@@ -4,11 +4,11 @@ use std::path::Path;
 
 use api::StreamPipeline;
 use clap::ValueEnum;
-use operator::access::connect;
+use operator::installation::access::connect;
 use operator::plan::{Change, Difference, Plan, PlannedTopic};
 use serde_json::Value;
 
-use crate::error::{CliError, one_line};
+use crate::error::CliError;
 use crate::style::{Style, count};
 use crate::table::{Align, cut, render as columns};
 
@@ -58,7 +58,7 @@ pub(super) async fn ask(file: &Path, place: &Place<'_>) -> Result<Plan, CliError
     }
     let cluster = connect(place.context)
         .await
-        .map_err(|error| CliError::Failed(one_line(&error)))?;
+        .map_err(|error| CliError::Failed(runtime::report::line(&error)))?;
     let namespace = place.namespace.map(str::to_owned).or(typed);
     let namespace = namespace.unwrap_or_else(|| cluster.namespace.clone());
     Box::pin(operator::plan::plan(&cluster, resource, &namespace))
@@ -67,7 +67,7 @@ pub(super) async fn ask(file: &Path, place: &Place<'_>) -> Result<Plan, CliError
             if error.is_about_the_manifest() {
                 wrong(file, &error)
             } else {
-                CliError::Failed(one_line(&error))
+                CliError::Failed(runtime::report::line(&error))
             }
         })
 }

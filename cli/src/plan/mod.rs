@@ -1,21 +1,20 @@
 //! `streampipeline plan`: what a manifest gives, before anything is made.
 
 mod cluster;
-mod columns;
 mod text;
 
 use std::path::PathBuf;
 
 use clap::Args;
 use runtime::exit::Exit;
+use sinks::SinkError;
 
 use crate::check::check;
 use crate::error::{CliError, print};
 use crate::style::Style;
 use crate::target::{Overrides, load};
 use cluster::{Output, Place};
-use columns::PlannedTable;
-use text::Objects;
+use text::{Objects, PlannedTable};
 
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
@@ -60,11 +59,16 @@ impl PlanArgs {
     pub(crate) async fn run(self) -> Result<Exit, CliError> {
         let pipeline = load(&self.file, &Overrides::none())?;
         let plans = check(&self.file, &pipeline).await?;
-        let tables: Vec<PlannedTable> = plans
+        let tables: Vec<PlannedTable<'_>> = plans
             .definitions()
             .iter()
-            .map(|definition| PlannedTable::new(&pipeline.sink, definition))
-            .collect();
+            .map(|definition| {
+                Ok(PlannedTable {
+                    table: &definition.table,
+                    columns: sinks::column_types(&pipeline.sink, definition)?,
+                })
+            })
+            .collect::<Result<_, SinkError>>()?;
         let style = Style::of_stdout();
         if !self.cluster {
             let objects = operator::plan::objects(cluster::read(&self.file)?);

@@ -5,15 +5,22 @@ use std::path::Path;
 
 use api::{
     CatalogueSource, EventTime, Generator, GeneratorLimit, Model, ModelKind, Pipeline, RateShape, Reference,
-    ReferenceSource, Scaling, ScalingMode, Sink, Source, StartFrom, Topic, Write as WriteMode,
+    ReferenceSource, Scaling, ScalingMode, Source, StartFrom, Topic, Write as WriteMode,
 };
 
 use operator::plan::{Plan, Planned};
 
 use super::cluster;
-use super::columns::PlannedTable;
 use crate::style::{Style, count, grouped};
 use crate::table::{Align, render as columns};
+
+/// A table that the sink will have.
+#[derive(Debug)]
+pub(super) struct PlannedTable<'a> {
+    pub(super) table: &'a api::Table,
+    /// Names and SQL types.
+    pub(super) columns: Vec<(String, String)>,
+}
 
 /// The objects of a cluster.
 #[derive(Debug)]
@@ -26,7 +33,7 @@ pub(super) enum Objects<'a> {
 
 pub(super) fn render(
     pipeline: &Pipeline,
-    tables: &[PlannedTable],
+    tables: &[PlannedTable<'_>],
     objects: &Objects<'_>,
     style: Style,
 ) -> String {
@@ -72,33 +79,13 @@ fn places(pipeline: &Pipeline) -> Vec<String> {
         .sasl
         .as_ref()
         .map_or_else(String::new, |sasl| format!(", secret {}", sasl.secret.name));
-    let sink = match &pipeline.sink {
-        Sink::Postgres(sink) => format!(
-            "PostgreSQL {}:{}/{}, schema {}, TLS {:?}, secret {}, at most {} a worker",
-            sink.host,
-            sink.port,
-            sink.database,
-            sink.schema,
-            sink.tls,
-            sink.secret.name,
-            count(u64::from(sink.max_connections), "connection", "connections"),
-        ),
-        Sink::Sqlite(sink) => format!("SQLite {}", name_of(&sink.path)),
-        Sink::Cassandra(sink) => format!(
-            "Cassandra {}, keyspace {}",
-            sink.contact_points.join(","),
-            sink.keyspace
-        ),
-        Sink::Lake(sink) => format!("Parquet files at {}", sink.url),
-        Sink::BigQuery(sink) => format!("BigQuery {}.{}", sink.project, sink.dataset),
-    };
     vec![
         format!(
             "kafka    {}, {:?}{sasl}",
             pipeline.kafka.bootstrap_servers.join(","),
             security.protocol
         ),
-        format!("sink     {sink}"),
+        format!("sink     {}", pipeline.sink.describe()),
         format!(
             "batches  of at most {} records, {} KiB or {:?} a partition",
             grouped(pipeline.batch.max_records as u64),
@@ -249,8 +236,8 @@ fn references(references: &[Reference]) -> Vec<String> {
     }
 }
 
-fn table(planned: &PlannedTable) -> Vec<String> {
-    let table = &planned.table;
+fn table(planned: &PlannedTable<'_>) -> Vec<String> {
+    let table = planned.table;
     let write = match &table.write {
         WriteMode::Append => "append".to_owned(),
         WriteMode::InsertOnce { key } => format!("insert once by ({})", key.join(", ")),
@@ -306,7 +293,7 @@ fn models(pipeline: &Pipeline, style: Style) -> Vec<String> {
                 recommender.top, recommender.item, recommender.user, recommender.interactions
             ),
         };
-        vec![model.name.to_string(), model.schedule.clone(), from]
+        vec![model.name.to_string(), model.schedule.to_string(), from]
     };
     let rows: Vec<Vec<String>> = pipeline.models.iter().map(row).collect();
     if rows.is_empty() {

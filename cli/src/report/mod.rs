@@ -14,7 +14,7 @@ use crate::args::{PipelineArgs, SinkArgs};
 use crate::chosen::chosen;
 use crate::error::{CliError, print};
 use crate::style::Style;
-use crate::target::{KafkaChoice, Overrides, load_existing};
+use crate::target::{KafkaChoice, load_existing};
 pub(crate) use span::Span;
 
 /// Arguments of `report`.
@@ -48,7 +48,7 @@ pub(crate) struct ReportArgs {
 
 impl ReportArgs {
     pub(crate) async fn run(self) -> Result<Exit, CliError> {
-        let overrides = Overrides::of_place(&KafkaChoice::None, &self.sink);
+        let overrides = self.sink.overrides(&KafkaChoice::None);
         let pipeline = load_existing(&self.pipeline.file, &overrides)?;
         let reports = chosen("report", &pipeline.reports, |report| &report.name, &self.names)?;
         let now = Timestamp::now();

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use operator::scaling::policy;
 use runtime::exit::Exit;
+use scaler::Platform;
 use scaler::backtest::{TraceReport, contenders, run};
-use scaler::simulator::Platform;
 use scaler::trace::{Trace, all, recorded};
 use scaler::{Policy, render};
 

@@ -129,7 +129,7 @@ impl RecordArgs {
 #[cfg(test)]
 mod tests {
     use kafka::lag::Range;
-    use scaler::simulator::Platform;
+    use scaler::Platform;
 
     use super::*;
 

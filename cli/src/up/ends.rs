@@ -64,7 +64,7 @@ impl Ends {
             let topic: Arc<str> = topic.into();
             ends.readings.extend(
                 lags.iter()
-                    .map(|lag| operator::scaling::reading(&topic, lag, lag.report().as_ref())),
+                    .map(|lag| operator::kafka::partition_reading(&topic, lag, lag.report().as_ref())),
             );
             ends.ranges.extend(lags.into_iter().filter_map(|lag| {
                 let partition = Partition {

@@ -4,7 +4,6 @@
 //! topics ─► prepare ─► workers ─► generator ─► (watch) ─► generator stops ─► workers drain ─► audit ─► reports
 //! ```
 
-mod broker;
 mod ends;
 mod hold;
 mod models;
@@ -116,8 +115,8 @@ impl UpArgs {
             () = shutdown.cancelled() => return Ok(Exit::Success),
             run = Run::start(&self, &stage, &mut view, shutdown.clone()) => run?,
         };
-        let verdict = run.finish(&mut view).await?;
-        stage.conclude(&self, &verdict, &mut view).await
+        let result = run.finish(&mut view).await?;
+        stage.conclude(&self, &result, &mut view).await
     }
 }
 

@@ -5,16 +5,14 @@ use std::time::Duration;
 
 use api::Model;
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
-use scaler::cron::Schedule;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use worker::models::Models;
 
 /// The models whose schedules name this minute.
 fn due(models: &[Model], minute: Timestamp) -> impl Iterator<Item = &Model> {
-    models.iter().filter(move |model| {
-        let schedule = Schedule::parse(&model.schedule);
-        schedule.is_ok_and(|schedule| schedule.latest_start(minute) == Some(minute))
-    })
+    models
+        .iter()
+        .filter(move |model| model.schedule.latest_start(minute) == Some(minute))
 }
 
 /// The beginning of the minute after `now`.
@@ -43,7 +41,7 @@ pub(super) fn run_as_scheduled(models: Arc<Models>) -> DropGuard {
             }
             for model in due(models.all(), minute) {
                 if let Err(error) = models.run(model).await {
-                    let error = runtime::report::lines(&error);
+                    let error = runtime::report::line(&error);
                     tracing::warn!(model = %model.name, error, "a model's run failed; its table has the rows of the run before");
                 }
             }
@@ -60,7 +58,7 @@ mod tests {
     fn each_model_has_its_minutes() {
         let model = |name: &str, schedule: &str| Model {
             name: api::TableName::new(name).unwrap(),
-            schedule: schedule.to_owned(),
+            schedule: api::Schedule::parse(schedule).unwrap(),
             kind: api::ModelKind::Sql("SELECT 1".to_owned()),
         };
         let models = [

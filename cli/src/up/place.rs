@@ -3,13 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Connection};
-
 use crate::error::CliError;
-
-/// A table that every file of ours has.
-const OURS: &str = "SELECT count(*) FROM sqlite_schema WHERE name = 'streampipeline_offsets'";
 
 /// The folder's right to be used by this process alone, until dropped.
 #[derive(Debug)]
@@ -44,7 +38,7 @@ pub(super) async fn begin_afresh(database: &Path) -> Result<bool, CliError> {
     if !database.exists() {
         return Ok(false);
     }
-    if !is_ours(database).await {
+    if !sinks::sqlite::is_sink(database).await {
         return Err(CliError::Failed(format!(
             "{} is not a file of an earlier run, so it is not replaced; move it away, or use another --data folder",
             database.display()
@@ -66,18 +60,6 @@ pub(super) async fn begin_afresh(database: &Path) -> Result<bool, CliError> {
     Ok(true)
 }
 
-async fn is_ours(database: &Path) -> bool {
-    // Not read-only: a killed run's log has to be read as well.
-    let options = SqliteConnectOptions::new().filename(database);
-    let look = async {
-        let mut connection: SqliteConnection = options.connect().await?;
-        let found: i64 = sqlx::query_scalar(OURS).fetch_one(&mut connection).await?;
-        connection.close().await?;
-        Ok::<_, sqlx::Error>(found == 1)
-    };
-    look.await.unwrap_or(false)
-}
-
 fn beside(database: &Path, suffix: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(suffix);
@@ -86,6 +68,8 @@ fn beside(database: &Path, suffix: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
+
     use super::*;
 
     #[tokio::test]

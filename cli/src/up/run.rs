@@ -18,7 +18,7 @@ use super::snapshot::{Meter, Phase, Snapshot, unread};
 use super::stage::{Stage, died};
 use super::view::View;
 use super::{hold, models};
-use crate::audit::Verdict;
+use crate::audit::AuditResult;
 use crate::error::CliError;
 use crate::style::{count, grouped};
 
@@ -128,7 +128,7 @@ impl<'a> Run<'a> {
     }
 
     /// Runs, stops in order, and judges.
-    pub(super) async fn finish(mut self, view: &mut View) -> Result<Verdict, CliError> {
+    pub(super) async fn finish(mut self, view: &mut View) -> Result<AuditResult, CliError> {
         let worked = self.work(view).await;
         let generated = match &mut self.generator {
             Some(generator) => Some(generator.stop().await),

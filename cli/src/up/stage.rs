@@ -4,14 +4,14 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{Pipeline, Sink as SinkKind};
+use api::Pipeline;
 use generator::music::Music;
 use jiff::Timestamp;
 use kafka::admin::{TopicOutcome, TopicPlan, ensure_topics};
 use kafka::broker::Access;
 use kafka::client::client_config;
 use kafka::lag::{Isolation, LagReader};
-use rdkafka::ClientConfig;
+use kafka::librdkafka::{ClientConfig, EmbeddedBroker};
 use runtime::exit::Exit;
 use runtime::secrets::Secrets;
 use sinks::Sink;
@@ -21,10 +21,9 @@ use worker::models::Models;
 use worker::prepare::prepare;
 
 use super::UpArgs;
-use super::broker::Broker;
 use super::place::{self, Place};
 use super::view::View;
-use crate::audit::{Clients, KafkaAccess, Verdict, examine, irregularities, summary};
+use crate::audit::{AuditResult, Clients, KafkaAccess, examine, irregularities, summary};
 use crate::check::check;
 use crate::error::CliError;
 use crate::report::{Span, answers};
@@ -54,7 +53,7 @@ pub(super) struct Stage {
     pub(super) stored_before: u64,
     /// Sink and broker are empty, and the sink is not prepared yet.
     pub(super) is_new: bool,
-    pub(super) broker: Option<Broker>,
+    pub(super) broker: Option<EmbeddedBroker>,
     _place: Option<Place>,
 }
 
@@ -70,7 +69,9 @@ impl Stage {
         let place = claim(up, &pipeline, view).await?;
 
         let broker = if embedded {
-            Some(Broker::start(&pipeline)?)
+            let topics = pipeline.topics.iter();
+            let topics = topics.map(|topic| (topic.name.to_string(), topic.partitions));
+            Some(EmbeddedBroker::start(topics.collect())?)
         } else {
             None
         };
@@ -163,7 +164,7 @@ impl Stage {
     }
 
     /// Looks at everything.
-    pub(super) async fn examine(&self, produced: u64) -> Result<Verdict, CliError> {
+    pub(super) async fn examine(&self, produced: u64) -> Result<AuditResult, CliError> {
         examine(&self.pipeline, &self.sink, &self.access(produced)).await
     }
 
@@ -171,19 +172,19 @@ impl Stage {
     pub(super) async fn conclude(
         &self,
         up: &UpArgs,
-        verdict: &Verdict,
+        result: &AuditResult,
         view: &mut View,
     ) -> Result<Exit, CliError> {
         let style = view.style();
         let mut text = String::from("\n");
-        for (table, rows) in &verdict.rows {
+        for (table, rows) in &result.rows {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{table:<40} {:>14} rows written", grouped(*rows));
         }
-        for line in irregularities(verdict) {
+        for line in irregularities(result) {
             let _ = writeln!(text, "{}", style.red(line));
         }
-        let _ = writeln!(text, "{}\n", summary(verdict, style));
+        let _ = writeln!(text, "{}\n", summary(result, style));
         view.print(&text)?;
         if let Some(models) = &self.models {
             for model in models.all() {
@@ -207,8 +208,8 @@ impl Stage {
             ))?;
         }
         // Others may fill the topics of a pipeline without a generator for ever.
-        let left = self.pipeline.generator.is_some() && verdict.unread() != Some(0);
-        Ok(if verdict.is_clean() && !left {
+        let left = self.pipeline.generator.is_some() && result.unread() != Some(0);
+        Ok(if result.is_clean() && !left {
             Exit::Success
         } else {
             Exit::AuditFailed
@@ -237,12 +238,12 @@ async fn claim(up: &UpArgs, pipeline: &Pipeline, view: &mut View) -> Result<Opti
         KafkaChoice::Embedded => "embedded Kafka".to_owned(),
         _ => format!("Kafka {}", pipeline.kafka.bootstrap_servers.join(",")),
     };
-    let (sink, place) = match (&pipeline.sink, &up.sink) {
-        (SinkKind::Sqlite(sink), SinkChoice::Embedded) => {
-            let place = Place::claim(&sink.path)?;
+    let (sink, place) = match (pipeline.sink.file(), &up.sink) {
+        (Some(path), SinkChoice::Embedded) => {
+            let place = Place::claim(path)?;
             let begun = if up.kafka != KafkaChoice::Embedded {
                 "kept"
-            } else if place::begin_afresh(&sink.path).await? {
+            } else if place::begin_afresh(path).await? {
                 "begun anew, as the embedded Kafka is"
             } else {
                 "new"
@@ -250,12 +251,7 @@ async fn claim(up: &UpArgs, pipeline: &Pipeline, view: &mut View) -> Result<Opti
             let file = crate::target::embedded_file(&up.data, pipeline.name.as_str());
             (format!("SQLite file {} ({begun})", file.display()), Some(place))
         }
-        (SinkKind::Sqlite(sink), _) => (format!("SQLite file {}", sink.path.display()), None),
-        (SinkKind::Postgres(sink), _) => (
-            format!("PostgreSQL {}:{}/{}", sink.host, sink.port, sink.database),
-            None,
-        ),
-        _ => ("the manifest's sink".to_owned(), None),
+        _ => (pipeline.sink.place(), None),
     };
     view.step(&format!("pipeline {}: {kafka}, {sink}", pipeline.name))?;
     Ok(place)

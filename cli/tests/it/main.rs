@@ -11,4 +11,5 @@ mod cluster;
 mod embedded;
 mod manifests;
 mod real;
+mod recorded;
 mod support;

@@ -250,7 +250,10 @@ fn arguments_that_do_not_fit_are_refused_with_what_would_do() {
             vec!["generate", "-f", "music.yaml", "--output", "nowhere"],
             "neither kafka, stdout, file:PATH nor none",
         ),
-        (vec!["dead-letters", "-f", "music.yaml", "replay"], "--id <N>..."),
+        (
+            vec!["dead-letters", "-f", "music.yaml", "replay"],
+            "--id <RECORD>...",
+        ),
     ] {
         let outcome = place.run(&arguments);
         assert_eq!(outcome.code, 2, "{arguments:?}: {outcome}");

@@ -201,7 +201,7 @@ async fn dead_letters_are_listed_shown_and_sent_again() {
     let list = real.succeed(&["dead-letters", "list"]).stdout;
     assert_eq!(list.lines().count(), 4, "{list}");
     assert!(
-        list.contains("letters_events/1@") && list.contains("\\xff\\x1b[2J"),
+        list.contains("letters_events/1/") && list.contains("\\xff\\x1b[2J"),
         "{list}"
     );
     let letters = real.letters();
@@ -214,14 +214,21 @@ async fn dead_letters_are_listed_shown_and_sent_again() {
         "{values:?}"
     );
     let letter = letters.iter().find(|letter| letter["key"] == "7").unwrap();
-    let (id, offset) = (letter["id"].to_string(), letter["offset"].as_i64().unwrap());
+    let offset = letter["offset"].as_i64().unwrap();
+    let id = format!("letters_events/1/{offset}");
+    assert!(
+        letter["id"].as_str().unwrap().starts_with(&format!("{id}/")),
+        "{letter}"
+    );
     let shown = real.succeed(&["dead-letters", "show", &id]).stdout;
     assert!(
         shown.contains(&format!("letters_events/1 at offset {offset}")),
         "{shown}"
     );
-    let unknown = real.run(&["dead-letters", "show", "123456"]);
-    assert_eq!(unknown.code, 2, "{unknown}");
+    for unknown in ["123456", "letters_events/1/123456"] {
+        let unknown = real.run(&["dead-letters", "show", unknown]);
+        assert_eq!(unknown.code, 2, "{unknown}");
+    }
 
     let sent = real.succeed(&["dead-letters", "replay", "--id", &id]);
     assert_eq!(sent.stdout, "1 record sent again\n");
@@ -248,6 +255,10 @@ async fn dead_letters_are_listed_shown_and_sent_again() {
         "audit: produced 2000, stored 2000, dead letters 6, unread 0, missing 0, doubled 0"
     );
     assert_eq!(real.letters().len(), 6);
+    let all = real.succeed(&["dead-letters", "list", "--all", "--json"]).stdout;
+    let all: Vec<Value> = serde_json::from_str(&all).unwrap();
+    let places: Vec<_> = all.iter().map(|letter| letter["offset"].as_i64()).collect();
+    assert!(places.len() == 6 && places.is_sorted(), "{places:?}");
 }
 
 /// Value and `sp-replay-of` of the last record of a partition.

@@ -14,11 +14,8 @@ use crate::alias::AliasTable;
      give them one under preferences, or a catalogue with more genres", preferred.join(", ")
 )]
 pub struct NoCandidate {
-    /// The age band.
     pub band: &'static str,
-    /// The gender.
     pub gender: &'static str,
-    /// What they prefer.
     pub preferred: Vec<String>,
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use csv::{ByteRecord, ReaderBuilder};
 
-use super::catalogue::{COLUMNS, CatalogueError, CatalogueRow};
+use super::catalogue_row::{COLUMNS, CatalogueError, CatalogueRow};
 
 pub(crate) fn read(path: &Path) -> Result<Vec<CatalogueRow>, CatalogueError> {
     let file = File::open(path).map_err(|source| CatalogueError::Open {

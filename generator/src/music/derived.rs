@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::catalogue::CatalogueRow;
+use super::catalogue_row::CatalogueRow;
 
 /// A row of `music.tracks`; its `track_id` is its place plus 1.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,7 +58,6 @@ fn number<'a>(names: impl Iterator<Item = &'a str>) -> Names<'a> {
     (1..).zip(names.collect::<BTreeSet<_>>()).collect()
 }
 
-/// Numbers by name.
 #[derive(Debug)]
 pub(crate) struct Numbered<'a>(HashMap<&'a str, i32>);
 

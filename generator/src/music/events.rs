@@ -5,9 +5,7 @@ use crate::timestamp::TimestampFormat;
 /// What a user did with a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum EventType {
-    /// Played it.
     Streaming,
-    /// Liked it.
     Like,
 }
 
@@ -29,7 +27,6 @@ pub struct Event {
     pub user_id: u32,
     /// `track_id` of `music.tracks`.
     pub track_id: u32,
-    /// What happened.
     pub event_type: EventType,
     /// When, microseconds since 1970; `None`: when it was due.
     pub time: Option<i64>,

@@ -4,7 +4,7 @@
 
 use rand_distr::{Beta, Distribution, LogNormal, Normal};
 
-use super::catalogue::CatalogueRow;
+use super::catalogue_row::CatalogueRow;
 use super::genres::GENRES;
 use super::titles;
 use crate::random::{Family, Purpose, Random};

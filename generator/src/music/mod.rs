@@ -4,6 +4,7 @@
 //! by popularity. Everything is a pure function of (seed, shard, number of the event within the shard).
 
 pub(crate) mod catalogue;
+pub(crate) mod catalogue_row;
 mod choices;
 mod csv_file;
 pub(crate) mod derived;
@@ -14,7 +15,7 @@ mod preferences;
 mod titles;
 pub(crate) mod users;
 
-pub use catalogue::CatalogueError;
+pub use catalogue_row::CatalogueError;
 pub use choices::NoCandidate;
 pub use events::{Encoder, Event, EventType};
 pub use preferences::PreferenceError;
@@ -25,7 +26,7 @@ use api::{EventTime, Generator, MusicSource, Source};
 use crate::fingerprint::Fingerprint;
 use crate::random::{Family, Purpose};
 use crate::shards::Shards;
-use catalogue::CatalogueRow;
+use catalogue_row::CatalogueRow;
 use choices::Choices;
 use preferences::Preferences;
 use users::Users;
@@ -33,7 +34,6 @@ use users::Users;
 /// Why a `music` source cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum MusicError {
-    /// The catalogue.
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),
     /// The preferences of the manifest.
@@ -151,7 +151,7 @@ fn fingerprint(
     fingerprint.number(generator.seed);
     fingerprint.number(u64::from(shards.count()));
     users.fingerprint(&mut fingerprint);
-    catalogue::fingerprint(rows, &mut fingerprint);
+    catalogue_row::fingerprint(rows, &mut fingerprint);
     fingerprint.real(*like_share);
     for (band, by_gender) in preferences {
         for (gender, genres) in by_gender {

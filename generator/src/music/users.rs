@@ -6,12 +6,9 @@ use fake::faker::name::en::Name;
 use crate::fingerprint::Fingerprint;
 use crate::random::{Family, Purpose, Random};
 
-/// A user's gender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Gender {
-    /// Male.
     M,
-    /// Female.
     F,
     /// Neither, or not said.
     X,

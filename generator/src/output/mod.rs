@@ -15,7 +15,6 @@ pub use lines::{Lines, Target};
 /// An event as it is written.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
-    /// Its shard.
     pub shard: u16,
     /// The user id as decimal text.
     pub key: &'a [u8],
@@ -27,7 +26,6 @@ pub struct Record<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Written {
-    /// It was.
     Taken,
     /// There is no room now: offer it again.
     Full,
@@ -76,7 +74,6 @@ pub enum OutputError {
         /// What the system said.
         source: io::Error,
     },
-    /// Kafka.
     #[error(transparent)]
     Kafka(#[from] kafka::KafkaOutputError),
 }

@@ -1,5 +1,5 @@
 //! Where the brokers are and how to get in, from the manifest's `spec.kafka`: the rules of
-//! [`client_config`](crate::client::client_config), for connections of our own.
+//! [`client_config`](crate::librdkafka::client::client_config), for connections of our own.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub struct Access {
     pub(crate) tls: Option<TlsConnector>,
     pub(crate) sasl: Option<Credentials>,
     /// Held by each connection that stands, besides here.
-    pub(crate) standing: Arc<()>,
+    pub(crate) connections: Arc<()>,
 }
 
 /// A broker's listener.
@@ -41,6 +41,7 @@ pub(crate) struct Credentials {
 
 /// Why there is no access.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum AccessError {
     /// A secret that the manifest names is not there.
     #[error("no access to Kafka: {path} names a secret that cannot be read")]
@@ -56,7 +57,6 @@ pub enum AccessError {
     Pem {
         /// Where the manifest names the secret.
         path: &'static str,
-        /// The key within it.
         key: &'static str,
         /// What is wrong with it.
         #[source]
@@ -67,7 +67,6 @@ pub enum AccessError {
     Certificate {
         /// Where the manifest names them.
         path: &'static str,
-        /// Why not.
         #[source]
         source: rustls::Error,
     },
@@ -80,10 +79,7 @@ pub enum AccessError {
     },
     /// An address is not one.
     #[error("no access to Kafka: {text:?} in spec.kafka.bootstrapServers is not host:port")]
-    Address {
-        /// What stands there.
-        text: String,
-    },
+    Address { text: String },
 }
 
 impl Access {
@@ -115,7 +111,7 @@ impl Access {
             client_id: client_id.to_owned(),
             tls,
             sasl,
-            standing: Arc::new(()),
+            connections: Arc::new(()),
         })
     }
 }

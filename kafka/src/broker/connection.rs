@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use kafka_protocol::protocol::{Message, StrBytes};
-use rdkafka::error::RDKafkaErrorCode;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::access::{Access, Address};
+use super::connection_error::{ConnectionError, handshake_error, is_about_tls};
 use super::sasl;
-use super::wire::{self, Api, WireError};
+use super::wire::{self, Api};
+use crate::error_code::ErrorCode;
 
 /// Longest that a connection may take to stand, passwords included.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,6 +26,9 @@ const MAX_IDLE: Duration = Duration::from_mins(3);
 
 /// No answer is longer: what looks so is another protocol's.
 const MAX_FRAME: u32 = 256 * 1024 * 1024;
+
+/// Room for so much of an answer is made on its word.
+const FIRST_STEP: usize = 64 * 1024;
 
 /// The frame length that a TLS alert looks like.
 const TLS_ALERT: u32 = 0x1503_0000;
@@ -41,6 +45,8 @@ pub(crate) struct Connection {
     versions: ApiVersionsResponse,
     /// What was read and not taken off yet; its memory is used again when no answer is held any more.
     buffer: BytesMut,
+    /// The longest answer that there was.
+    longest: usize,
     /// When the broker ends it, unless it is made anew before.
     expires: Option<Instant>,
     /// When it last answered.
@@ -49,73 +55,6 @@ pub(crate) struct Connection {
     _standing: Arc<()>,
     /// Whether the broker has answered more than what anybody may ask.
     trusted: bool,
-}
-
-/// Why there is no connection, or none any more.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ConnectionError {
-    #[error("the name cannot be resolved")]
-    Resolve(#[source] io::Error),
-    #[error("no connection")]
-    Connect(#[source] io::Error),
-    #[error("{doing} timed out after {after:?}")]
-    TimedOut { doing: &'static str, after: Duration },
-    #[error("TLS handshake failed")]
-    Tls(#[source] io::Error),
-    #[error("TLS handshake failed: connecting to a PLAINTEXT broker listener?")]
-    NoTls(#[source] io::Error),
-    #[error("the connection was lost during {doing}")]
-    Lost {
-        doing: &'static str,
-        #[source]
-        source: io::Error,
-    },
-    #[error("the broker closed the connection during {doing}: it might require SASL authentication")]
-    Unauthenticated { doing: &'static str },
-    #[error("this is no answer of Kafka: connecting to a SSL listener?")]
-    TlsListener,
-    #[error("the answer to {doing} has {bytes} bytes, more than any of Kafka")]
-    TooLong { doing: &'static str, bytes: u32 },
-    #[error(transparent)]
-    Wire(#[from] WireError),
-    #[error("the broker offers {api} in versions {min} to {max} only")]
-    Version { api: &'static str, min: i16, max: i16 },
-    #[error("the broker does not take {mechanism}, but {offered}")]
-    Mechanism {
-        mechanism: &'static str,
-        offered: String,
-    },
-    #[error("{0}")]
-    Authentication(String),
-    #[error("the broker answers {api} with error {code}")]
-    Refused { api: &'static str, code: i16 },
-}
-
-impl ConnectionError {
-    /// The error of librdkafka that means the same, for those who know those.
-    pub(crate) fn code(&self) -> RDKafkaErrorCode {
-        use RDKafkaErrorCode as Code;
-        match self {
-            Self::Resolve(_) => Code::Resolve,
-            Self::Tls(_) => Code::SSL,
-            Self::Mechanism { .. } => Code::UnsupportedSASLMechanism,
-            Self::Authentication(_) => Code::Authentication,
-            Self::Refused { code: 34, .. } => Code::IllegalSASLState,
-            _ => Code::BrokerTransportFailure,
-        }
-    }
-
-    /// It and what it came from, in one line.
-    pub(crate) fn line(&self) -> String {
-        let mut line = self.to_string();
-        let mut error: &dyn std::error::Error = self;
-        while let Some(source) = error.source() {
-            line.push_str(": ");
-            line.push_str(&source.to_string());
-            error = source;
-        }
-        line
-    }
 }
 
 impl Connection {
@@ -152,17 +91,18 @@ impl Connection {
             correlation: 0,
             versions: ApiVersionsResponse::default(),
             buffer: BytesMut::new(),
+            longest: 0,
             expires: None,
             used: Instant::now(),
             trusted: false,
-            _standing: Arc::clone(&access.standing),
+            _standing: Arc::clone(&access.connections),
         };
         // Version 0 is what every broker understands, and says all that is needed.
         connection.versions = connection.exchange(&ApiVersionsRequest::default(), 0).await?;
-        if connection.versions.error_code != 0 {
+        if let Some(code) = ErrorCode::from_number(connection.versions.error_code) {
             return Err(ConnectionError::Refused {
                 api: ApiVersionsRequest::NAME,
-                code: connection.versions.error_code,
+                code,
             });
         }
         if let Some(credentials) = &access.sasl {
@@ -172,17 +112,9 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Asks, and waits for the answer no longer than `patience`. After an error the connection is of no use.
+    /// Asks in a version that is no newer than `newest`, and waits for the answer no longer than `patience`. After an error
+    /// the connection is of no use.
     pub(crate) async fn ask<A: Api>(
-        &mut self,
-        request: &A,
-        patience: Duration,
-    ) -> Result<A::Answer, ConnectionError> {
-        self.ask_at_most(request, i16::MAX, patience).await
-    }
-
-    /// As [`ask`](Self::ask), in a version that is no newer than `newest`.
-    pub(crate) async fn ask_at_most<A: Api>(
         &mut self,
         request: &A,
         newest: i16,
@@ -258,8 +190,12 @@ impl Connection {
         }
         let length = length as usize;
         self.buffer.clear();
-        self.buffer.reserve(length);
         while self.buffer.len() < length {
+            let arrived = self.buffer.len();
+            if arrived == self.buffer.capacity() || arrived == 0 {
+                let room = room(length, arrived, self.longest);
+                self.buffer.reserve(room - arrived);
+            }
             let missing = (length - self.buffer.len()) as u64;
             let read = (&mut self.stream).take(missing).read_buf(&mut self.buffer).await;
             match read {
@@ -268,6 +204,7 @@ impl Connection {
                 Err(error) => return Err(self.lost(doing, error)),
             }
         }
+        self.longest = self.longest.max(length);
         Ok(self.buffer.split().freeze())
     }
 
@@ -284,21 +221,86 @@ impl Connection {
     }
 }
 
-fn is_about_tls(error: &io::Error) -> bool {
-    error
-        .get_ref()
-        .is_some_and(<dyn std::error::Error + Send + Sync>::is::<tokio_rustls::rustls::Error>)
+/// How much room there is to be for an answer that says it has `length` bytes, `arrived` of which are there: as much as
+/// has come at once before, and after that in steps that double. So memory follows what arrives, not what is claimed, and
+/// a broker that is read from all the time is read into one piece.
+fn room(length: usize, arrived: usize, longest: usize) -> usize {
+    length.min((2 * arrived).max(longest).max(FIRST_STEP))
 }
 
-/// A listener without TLS answers nonsense, or nothing.
-fn handshake_error(error: io::Error) -> ConnectionError {
-    let nonsense = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref())
-        .is_some_and(|error| matches!(error, tokio_rustls::rustls::Error::InvalidMessage(_)));
-    if nonsense || !is_about_tls(&error) {
-        ConnectionError::NoTls(error)
-    } else {
-        ConnectionError::Tls(error)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Connection {
+        fn over(stream: impl Stream + 'static) -> Self {
+            Self {
+                stream: Box::new(stream),
+                client_id: StrBytes::default(),
+                correlation: 0,
+                versions: ApiVersionsResponse::default(),
+                buffer: BytesMut::new(),
+                longest: 0,
+                expires: None,
+                used: Instant::now(),
+                trusted: false,
+                _standing: Arc::default(),
+            }
+        }
+    }
+
+    /// What a broker sends, in frames, before it closes the connection.
+    fn answering(frames: Vec<(u32, Vec<u8>)>) -> Connection {
+        let (ours, mut theirs) = tokio::io::duplex(1024);
+        tokio::spawn(async move {
+            for (length, bytes) in frames {
+                theirs.write_u32(length).await.unwrap();
+                theirs.write_all(&bytes).await.unwrap();
+            }
+        });
+        Connection::over(ours)
+    }
+
+    #[tokio::test]
+    async fn memory_follows_what_arrives() {
+        let mut connection = answering(vec![(MAX_FRAME, vec![7; 100_000])]);
+        assert!(connection.receive("Fetch").await.is_err());
+        assert_eq!(connection.buffer.len(), 100_000);
+        assert!(connection.buffer.capacity() < 300_000);
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_whole_however_long() {
+        let lengths = [0, 1, FIRST_STEP, FIRST_STEP + 1, 1_000_000, 5, 1_000_000];
+        let frames = lengths.map(|length| (length as u32, vec![length as u8; length]));
+        let mut connection = answering(frames.to_vec());
+        let mut held = Vec::new();
+        for (length, bytes) in frames {
+            let answer = connection.receive("Fetch").await.unwrap();
+            assert_eq!(answer, bytes, "{length}");
+            // The memory of one that is held is not used again.
+            held.push((answer, bytes));
+        }
+        assert!(held.iter().all(|(answer, bytes)| answer == bytes));
+    }
+
+    #[test]
+    fn room_is_made_for_what_is_likely_to_come() {
+        const MIB: usize = 1024 * 1024;
+        for (length, arrived, longest, expected) in [
+            (10, 0, 0, 10),
+            (4 * MIB, 0, 0, FIRST_STEP),
+            (4 * MIB, FIRST_STEP, 0, 2 * FIRST_STEP),
+            (4 * MIB, 3 * MIB, 0, 4 * MIB),
+            (4 * MIB, 0, 3 * MIB, 3 * MIB),
+            (4 * MIB, 3 * MIB, 3 * MIB, 4 * MIB),
+            (2 * MIB, 0, 3 * MIB, 2 * MIB),
+        ] {
+            assert_eq!(
+                room(length, arrived, longest),
+                expected,
+                "{length} {arrived} {longest}"
+            );
+        }
     }
 }

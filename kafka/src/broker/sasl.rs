@@ -8,12 +8,11 @@ use kafka_protocol::messages::{SaslAuthenticateRequest, SaslHandshakeRequest};
 use kafka_protocol::protocol::StrBytes;
 
 use super::access::Credentials;
-use super::connection::{Connection, ConnectionError};
+use super::connection::Connection;
+use super::connection_error::ConnectionError;
 use super::scram::{self, Hash, ScramError};
 use super::wire::Api;
-
-/// Kafka's number for a mechanism that the listener does not have.
-const UNSUPPORTED_MECHANISM: i16 = 33;
+use crate::error_code::ErrorCode;
 
 /// Authenticates, and gives the time after which the broker wants to see it done again: the connection is to be
 /// made anew before.
@@ -30,16 +29,16 @@ pub(super) async fn authenticate(
     let answer = connection
         .exchange(&request, SaslHandshakeRequest::OLDEST)
         .await?;
-    match answer.error_code {
-        0 => {}
-        UNSUPPORTED_MECHANISM => {
+    match ErrorCode::from_number(answer.error_code) {
+        None => {}
+        Some(ErrorCode::UnsupportedSaslMechanism) => {
             let offered: Vec<_> = answer.mechanisms.iter().map(StrBytes::as_str).collect();
             return Err(ConnectionError::Mechanism {
                 mechanism,
                 offered: offered.join(", "),
             });
         }
-        code => {
+        Some(code) => {
             return Err(ConnectionError::Refused {
                 api: SaslHandshakeRequest::NAME,
                 code,
@@ -76,11 +75,10 @@ async fn say(connection: &mut Connection, message: String) -> Result<(Bytes, Dur
     let request = SaslAuthenticateRequest::default().with_auth_bytes(message.into());
     let version = connection.version(&request)?;
     let answer = connection.exchange(&request, version).await?;
-    if answer.error_code != 0 {
-        let message = answer.error_message.map_or_else(
-            || format!("SASL authentication failed with error {}", answer.error_code),
-            |message| message.to_string(),
-        );
+    if let Some(code) = ErrorCode::from_number(answer.error_code) {
+        let message = answer
+            .error_message
+            .map_or_else(|| code.to_string(), |message| message.to_string());
         return Err(ConnectionError::Authentication(message));
     }
     let lifetime = Duration::from_millis(answer.session_lifetime_ms.try_into().unwrap_or(0));

@@ -28,49 +28,30 @@ const CONTROL: i16 = 0b10_0000;
 
 /// Why a record batch cannot be read. Reading it again gives the same, unless the broker's copy is replaced.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum BatchError {
     /// It is of another format.
     #[error(
         "the record batch at offset {offset} is in message format {magic}; only format 2, of Kafka 0.11 and later, \
          is read: write these records to the topic anew, or begin after them"
     )]
-    Format {
-        /// The batch's first offset.
-        offset: i64,
-        /// The format's number.
-        magic: u8,
-    },
+    Format { offset: i64, magic: u8 },
     /// Its bytes changed on disk or on the way.
     #[error(
         "the record batch at offset {offset} is damaged: its checksum is {found:08x} instead of {stated:08x}"
     )]
-    Checksum {
-        /// The batch's first offset.
-        offset: i64,
-        /// What the batch says.
-        stated: u32,
-        /// What its bytes have.
-        found: u32,
-    },
+    Checksum { offset: i64, stated: u32, found: u32 },
     /// Its records cannot be decompressed.
     #[error("the record batch at offset {offset} cannot be decompressed ({codec})")]
     Compression {
-        /// The batch's first offset.
         offset: i64,
-        /// How it is compressed.
         codec: &'static str,
-        /// Why not.
         #[source]
         source: std::io::Error,
     },
     /// Its parts contradict each other: its writer is broken.
     #[error("the record batch at offset {offset} cannot be read: {what}")]
-    Malformed {
-        /// The batch's first offset.
-        offset: i64,
-        /// What is wrong.
-        what: &'static str,
-    },
+    Malformed { offset: i64, what: &'static str },
 }
 
 /// The batches that lie one after the other in a broker's answer. What is cut off at the end is left for the next

@@ -16,7 +16,7 @@ pub enum Fetched {
     /// Records, or offsets that hold none that a reader sees.
     Chunk(Chunk),
     /// Something that the reader has to decide about.
-    Trouble(Trouble),
+    Error(PartitionError),
 }
 
 /// A contiguous range of offsets of one partition, as the broker sent it: compressed, unchecked. Its memory counts
@@ -57,20 +57,20 @@ pub struct Chunk {
 
 /// Why there is nothing more to read, or not yet.
 #[derive(Debug)]
-pub struct Trouble {
-    /// Where.
+pub struct PartitionError {
+    /// The one that is not read on.
     pub partition: Partition,
     /// Which [`set`](super::Fetcher::set) it is about.
     pub generation: u64,
     /// The offset that was to be read.
     pub offset: i64,
-    /// What it is.
-    pub kind: TroubleKind,
+    /// What stands in the way.
+    pub kind: PartitionErrorKind,
 }
 
 /// What stands in the way of reading on.
 #[derive(Debug)]
-pub enum TroubleKind {
+pub enum PartitionErrorKind {
     /// The log has no such offset: retention has passed it, or it is beyond the end. The partition rests until it is
     /// set anew.
     OutOfRange,

@@ -5,6 +5,9 @@ use std::io::{self, BufRead, Read};
 /// No batch grows beyond this, whatever a few bytes of it claim: brokers bound batches to far less.
 const LIMIT: usize = 256 * 1024 * 1024;
 
+/// A byte of snappy is no more than this in clear: three bytes copy 64 at most. What claims more need not be made room for.
+const SNAPPY_GROWTH: usize = 22;
+
 /// What the Java client puts before snappy blocks: magic, version 1, compatible from version 1.
 const XERIAL: [u8; 16] = *b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01";
 
@@ -106,6 +109,9 @@ fn snappy_block(block: &[u8], output: &mut Vec<u8>) -> io::Result<()> {
     let begin = output.len();
     let end = begin + snap::raw::decompress_len(block)?;
     bounded(end)?;
+    if end - begin > block.len().saturating_mul(SNAPPY_GROWTH) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
     output.resize(end, 0);
     let target = output.get_mut(begin..).unwrap_or_default();
     snap::raw::Decoder::new().decompress(block, target)?;
@@ -136,5 +142,17 @@ mod tests {
         let claim = [0xff, 0xff, 0xff, 0xff, 0x0f];
         let error = Scratch::default().decompress(Codec::Snappy, &claim).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+        // Less than the limit, and more than its bytes can be.
+        let claim = [0xff, 0xff, 0xff, 0x7f];
+        let error = Scratch::default().decompress(Codec::Snappy, &claim).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn what_snappy_makes_smallest_is_within_its_growth() {
+        let zeroes = vec![0; 4 * 1024 * 1024];
+        let block = snap::raw::Encoder::new().compress_vec(&zeroes).unwrap();
+        let mut scratch = Scratch::default();
+        assert_eq!(scratch.decompress(Codec::Snappy, &block).unwrap(), zeroes);
     }
 }

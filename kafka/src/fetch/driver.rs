@@ -1,18 +1,15 @@
 //! Keeps one reading loop for each leader, and asks the cluster who leads.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use runtime::backoff::Backoff;
-use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::shared::Shared;
-use super::{cluster, leader};
-use crate::broker::Address;
-use crate::loops::resume;
+use super::{leader, metadata};
+use crate::broker::LeaderLoops;
 
 /// How often the cluster is asked although nothing seems wrong: a topic may have been made again.
 const REFRESH: Duration = Duration::from_secs(30);
@@ -30,8 +27,7 @@ const BACKOFF: Backoff = Backoff {
 #[must_use = "nothing is read before run()"]
 pub struct Driver {
     shared: Arc<Shared>,
-    loops: JoinSet<()>,
-    running: HashMap<i32, (Address, AbortHandle)>,
+    loops: LeaderLoops,
     /// Questions in a row that left something unsettled.
     attempts: u32,
     asked: Option<Instant>,
@@ -41,8 +37,7 @@ impl Driver {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self {
             shared,
-            loops: JoinSet::new(),
-            running: HashMap::new(),
+            loops: LeaderLoops::default(),
             attempts: 0,
             asked: None,
         }
@@ -65,7 +60,7 @@ impl Driver {
                 // The sender lives as long as `shared`.
                 _ = changed.changed() => {}
                 () = at(due) => drop(shutdown.run_until_cancelled(self.refresh()).await),
-                Some(outcome) = self.loops.join_next() => resume(outcome),
+                () = self.loops.ended() => {}
             }
         }
         self.loops.shutdown().await;
@@ -74,20 +69,10 @@ impl Driver {
     /// Starts and ends loops so that there is one for each broker with something to read.
     fn reconcile(&mut self) {
         let leaders = self.shared.assignment().leaders();
-        self.running.retain(|id, (address, task)| {
-            let keep = leaders.get(id) == Some(address);
-            if !keep {
-                task.abort();
-            }
-            keep
+        self.loops.retain(&leaders);
+        self.loops.start(leaders, |id, address| {
+            leader::read(Arc::clone(&self.shared), id, address)
         });
-        for (id, address) in leaders {
-            self.running.entry(id).or_insert_with(|| {
-                let shared = Arc::clone(&self.shared);
-                let task = self.loops.spawn(leader::read(shared, id, address.clone()));
-                (address, task)
-            });
-        }
     }
 
     /// When the cluster is to be asked next; `None` while nothing is to be read.
@@ -114,10 +99,9 @@ impl Driver {
             0
         };
         self.asked = Some(now);
-        // A broker that is cut off from the others tells the same for ever.
         let anew = self.attempts % 4 == 3;
         // A failure is reported where it happens, and the cluster is asked again.
-        drop(cluster::ask(&self.shared, &topics, anew).await);
+        drop(metadata::ask(&self.shared, &topics, anew).await);
     }
 }
 

@@ -1,24 +1,24 @@
 //! Reading from one broker: one request after the other, for all that it leads.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use kafka_protocol::error::{ParseResponseErrorCode, ResponseError};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::{FetchRequest, FetchResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
-use rdkafka::error::RDKafkaErrorCode;
 use runtime::backoff::Backoff;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::assignment::{Asked, Plan};
-use super::chunk::{Chunk, Fetched, Held, TroubleKind};
-use super::extent::extent;
+use super::chunk::{Chunk, Fetched, Held, PartitionErrorKind};
+use super::complete::complete_batches;
 use super::shared::{Shared, Sizes};
 use super::transactions::Aborted;
-use crate::broker::{Address, Connection, ConnectionError};
+use crate::broker::{Address, ConnectionError, LeaderConnection, LeaderLoop, Unanswered, ask_leader};
+use crate::error_code::ErrorCode;
+use crate::issue::{Issue, IssueKind};
 
 /// How long a broker waits for the first record.
 const MAX_WAIT: Duration = Duration::from_millis(500);
@@ -42,33 +42,21 @@ const READ_COMMITTED: i8 = 1;
 
 /// Reads what broker `id` leads, until it is dropped.
 pub(super) async fn read(shared: Arc<Shared>, id: i32, address: Address) {
-    let mut reading = Reading {
+    let reading = Reading {
         shared,
         id,
-        address,
-        connection: None,
+        connection: LeaderConnection::new(address),
         wait: SHORT_WAIT,
         sets: 0,
         turn: 0,
     };
-    let mut failures = 0;
-    loop {
-        match reading.once().await {
-            Ok(()) => failures = 0,
-            Err(error) => {
-                reading.give_up(&error);
-                tokio::time::sleep(BACKOFF.delay(failures, rand::random())).await;
-                failures += 1;
-            }
-        }
-    }
+    ask_leader(reading, BACKOFF).await;
 }
 
 struct Reading {
     shared: Arc<Shared>,
     id: i32,
-    address: Address,
-    connection: Option<Connection>,
+    connection: LeaderConnection,
     /// How long the broker may wait for the first record of the next answer.
     wait: Duration,
     /// As of the last plan.
@@ -77,10 +65,10 @@ struct Reading {
     turn: usize,
 }
 
-impl Reading {
+impl LeaderLoop for Reading {
     async fn once(&mut self) -> Result<(), ConnectionError> {
         let sizes = self.wait_for_work().await;
-        self.connect().await?;
+        self.connection.connect(self.shared.cluster.access()).await?;
         // Closed never: then there would be nobody to read for.
         let Ok(permit) = Arc::clone(&self.shared.budget)
             .acquire_many_owned(sizes.answer as u32)
@@ -90,9 +78,9 @@ impl Reading {
         };
         self.turn = self.turn.wrapping_add(1);
         let plan = self.plan(sizes.ahead);
-        let Some(connection) = self.connection.as_mut().filter(|_| !plan.asked.is_empty()) else {
+        if plan.asked.is_empty() {
             return Ok(());
-        };
+        }
         self.wait = if plan.sets != self.sets || plan.holds_back {
             SHORT_WAIT
         } else {
@@ -102,10 +90,9 @@ impl Reading {
         let has_ids = plan.asked.iter().all(|asked| !asked.topic_id.is_nil());
         let newest = if has_ids { i16::MAX } else { WITH_TOPIC_IDS - 1 };
         let request = request(&plan, self.wait, sizes);
-        let answer = connection
-            .ask_at_most(&request, newest, self.wait + PATIENCE)
-            .await?;
-        if let Some(error) = answer.error_code.err() {
+        let connection = self.connection.connect(self.shared.cluster.access()).await?;
+        let answer = connection.ask(&request, newest, self.wait + PATIENCE).await?;
+        if let Some(error) = ErrorCode::from_number(answer.error_code) {
             tracing::debug!(broker = self.id, %error, "fetching");
             self.shared.assignment().doubt(self.id);
             self.shared.notify();
@@ -116,6 +103,17 @@ impl Reading {
         Ok(())
     }
 
+    fn give_up(&mut self, source: ConnectionError) {
+        self.connection.close();
+        let address = self.connection.address.clone();
+        let error = Unanswered { address, source };
+        self.shared.cluster.report(&error, &self.shared.reporter);
+        self.shared.assignment().doubt(self.id);
+        self.shared.notify();
+    }
+}
+
+impl Reading {
     /// Returns when there is something to ask for, and how much of it.
     async fn wait_for_work(&self) -> Sizes {
         let (mut changed, mut room) = (self.shared.changed.subscribe(), self.shared.room.subscribe());
@@ -136,26 +134,6 @@ impl Reading {
         self.shared.assignment().plan(self.id, ahead, self.turn)
     }
 
-    async fn connect(&mut self) -> Result<(), ConnectionError> {
-        let now = Instant::now();
-        if self
-            .connection
-            .as_ref()
-            .is_none_or(|connection| connection.is_expired(now))
-        {
-            self.connection = Some(Connection::open(&self.shared.access, &self.address).await?);
-        }
-        Ok(())
-    }
-
-    /// The connection is of no use any more, and the broker may not lead what it led.
-    fn give_up(&mut self, error: &ConnectionError) {
-        self.connection = None;
-        self.shared.report_connection(&self.address, error);
-        self.shared.assignment().doubt(self.id);
-        self.shared.notify();
-    }
-
     fn take(&self, plan: &Plan, answer: FetchResponse, mut permit: OwnedSemaphorePermit) {
         let mut assignment_changed = false;
         for topic in answer.responses {
@@ -172,7 +150,7 @@ impl Reading {
                 else {
                     continue;
                 };
-                match data.error_code.err() {
+                match ErrorCode::from_number(data.error_code) {
                     None => {
                         self.shared.assignment().allow(asked);
                         self.take_records(asked, data, &mut permit);
@@ -193,18 +171,18 @@ impl Reading {
         let Some(records) = data.records.filter(|records| !records.is_empty()) else {
             return;
         };
-        let extent = match extent(&records, asked.offset) {
-            Ok(Some(extent)) => extent,
+        let complete = match complete_batches(&records, asked.offset) {
+            Ok(Some(complete)) => complete,
             // Cut off within the first batch: another partition was first this time.
             Ok(None) => return,
-            Err(error) => return self.rest(asked, TroubleKind::Unreadable(error)),
+            Err(error) => return self.rest(asked, PartitionErrorKind::Unreadable(error)),
         };
         let mut assignment = self.shared.assignment();
-        let Some(ahead) = assignment.advance(asked, extent.next) else {
+        let Some(ahead) = assignment.advance(asked, complete.next) else {
             return;
         };
         // A copy of its own, so that the memory of the answer is not held by the slowest of its partitions.
-        let records = Bytes::copy_from_slice(records.get(..extent.length).unwrap_or(&records));
+        let records = Bytes::copy_from_slice(records.get(..complete.length).unwrap_or(&records));
         let permit = permit.split(records.len().min(permit.num_permits()));
         let held = Held::new(permit, records.len(), ahead, &self.shared.room);
         drop(assignment);
@@ -223,7 +201,7 @@ impl Reading {
             generation: asked.generation,
             topic_id: (!asked.topic_id.is_nil()).then(|| asked.topic_id.into_bytes()),
             start: asked.offset,
-            next: extent.next,
+            next: complete.next,
             high_watermark: data.high_watermark,
             last_stable_offset: data.last_stable_offset,
             records,
@@ -232,13 +210,14 @@ impl Reading {
         }));
     }
 
-    fn take_error(&self, asked: &Asked, error: ResponseError) {
+    fn take_error(&self, asked: &Asked, error: ErrorCode) {
         match error {
-            ResponseError::OffsetOutOfRange => self.rest(asked, TroubleKind::OutOfRange),
-            ResponseError::TopicAuthorizationFailed => {
+            ErrorCode::OffsetOutOfRange => self.rest(asked, PartitionErrorKind::OutOfRange),
+            ErrorCode::TopicAuthorizationFailed => {
                 let text = format!("reading the topic {} is not allowed", asked.partition.topic);
                 self.shared
-                    .report(RDKafkaErrorCode::TopicAuthorizationFailed, &text);
+                    .reporter
+                    .issue(Issue::of_cluster(IssueKind::NotAuthorised, text));
                 self.shared.assignment().refuse(asked);
             }
             // The leader has moved or does not know yet that it leads, the topic is gone or another: the cluster says
@@ -250,10 +229,10 @@ impl Reading {
         }
     }
 
-    fn rest(&self, asked: &Asked, kind: TroubleKind) {
-        let trouble = self.shared.assignment().rest(asked, kind);
-        if let Some(trouble) = trouble {
-            self.shared.hand_over(Fetched::Trouble(trouble));
+    fn rest(&self, asked: &Asked, kind: PartitionErrorKind) {
+        let error = self.shared.assignment().rest(asked, kind);
+        if let Some(error) = error {
+            self.shared.hand_over(Fetched::Error(error));
         }
     }
 }

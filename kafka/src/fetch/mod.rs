@@ -5,7 +5,7 @@
 //! Fetcher ─set, remove─► Assignment ◄─who leads─ Driver ─Metadata─► any broker
 //!                            │ plan                  │ starts, ends
 //!                            ▼                       ▼
-//! caller ◄─Chunk, Trouble─ one loop a leader ─Fetch─► leader
+//! caller ◄─Chunk, Error── one loop a leader ─Fetch─► leader
 //! ```
 //!
 //! Only committed records come (`read_committed`). There is no group and no commit here: who reads which partition from
@@ -19,13 +19,13 @@
 mod assignment;
 mod batch;
 mod chunk;
-mod cluster;
+mod complete;
 mod compression;
 mod driver;
 #[cfg(test)]
 mod encode;
-mod extent;
 mod leader;
+mod metadata;
 mod record;
 mod shared;
 #[cfg(test)]
@@ -42,7 +42,7 @@ use tokio::sync::mpsc;
 #[cfg(test)]
 pub(crate) use self::batch::Batches;
 pub use self::batch::{Batch, BatchError};
-pub use self::chunk::{Chunk, Fetched, Trouble, TroubleKind};
+pub use self::chunk::{Chunk, Fetched, PartitionError, PartitionErrorKind};
 pub use self::compression::Scratch;
 pub use self::driver::Driver;
 pub use self::record::{Record, Records};
@@ -50,7 +50,7 @@ use self::shared::Shared;
 pub use self::transactions::Committed;
 pub use self::watermarks::{Watermarks, WatermarksError};
 use crate::broker::Access;
-use crate::context::ErrorReporter;
+use crate::health::ErrorReporter;
 
 /// Says what is to be read. Cheap to clone; its methods neither wait nor fail, and may be called from any thread.
 #[derive(Clone)]
@@ -73,7 +73,7 @@ pub fn open(access: Access, budget: usize, reporter: ErrorReporter) -> (Fetcher,
 
 impl Fetcher {
     /// Reads `partition` from `offset` on, whether or not it was read before. Gives the generation that its chunks and
-    /// troubles will carry: those of earlier ones may still be on their way.
+    /// errors will carry: those of earlier ones may still be on their way.
     #[must_use = "chunks of earlier generations are to be told apart"]
     pub fn set(&self, partition: Partition, offset: i64) -> u64 {
         let generation = self.shared.assignment().set(partition, offset);

@@ -5,13 +5,13 @@ use super::batch::{Batch, BatchError};
 /// A record where it lies. Nothing of it was copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// Its offset.
+    /// The place in its partition.
     pub offset: i64,
     /// When it was made, or appended if the topic says so: milliseconds since 1970. `None` where nobody says.
     pub timestamp: Option<i64>,
-    /// Its key.
+    /// `None` for a record without a key.
     pub key: Option<&'a [u8]>,
-    /// Its value.
+    /// `None` for a tombstone.
     pub value: Option<&'a [u8]>,
     headers: &'a [u8],
 }

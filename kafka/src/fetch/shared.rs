@@ -1,15 +1,13 @@
 //! What the fetcher's handle, its driver and its loops have in common.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::assignment::Assignment;
 use super::chunk::Fetched;
-use crate::broker::{Access, Address, Anyone, Connection, ConnectionError};
-use crate::context::{ErrorReporter, KafkaHealth};
+use crate::broker::{Access, Cluster};
+use crate::health::{ErrorReporter, KafkaHealth};
 
 /// The least and the most that one answer is asked to hold: less is all overhead, and more makes nothing faster.
 const ANSWER_BYTES: (usize, usize) = (64 * 1024, 4 * 1024 * 1024);
@@ -18,7 +16,7 @@ const ANSWER_BYTES: (usize, usize) = (64 * 1024, 4 * 1024 * 1024);
 const PARTITION_BYTES: (usize, usize) = (256 * 1024, 1024 * 1024);
 
 pub(super) struct Shared {
-    pub(super) access: Access,
+    pub(super) cluster: Cluster,
     pub(super) assignment: Mutex<Assignment>,
     /// Told of every change of the assignment that somebody may wait for.
     pub(super) changed: watch::Sender<()>,
@@ -29,9 +27,6 @@ pub(super) struct Shared {
     pub(super) budget_bytes: usize,
     pub(super) fetched: mpsc::UnboundedSender<Fetched>,
     pub(super) reporter: ErrorReporter,
-    pub(super) anyone: tokio::sync::Mutex<Anyone>,
-    /// Connections that were used once, by broker, for the next such use.
-    idle: Mutex<HashMap<i32, (Address, Connection)>>,
 }
 
 /// How much to ask for at once, and to hold.
@@ -55,7 +50,7 @@ impl Shared {
         // An answer's reservation is a u32, and nobody has more memory for this anyway.
         let budget_bytes = budget_bytes.clamp(ANSWER_BYTES.0, u32::MAX as usize);
         Self {
-            access,
+            cluster: Cluster::new(access),
             assignment: Mutex::default(),
             changed: watch::Sender::new(()),
             room: watch::Sender::new(()),
@@ -63,18 +58,12 @@ impl Shared {
             budget_bytes,
             fetched,
             reporter,
-            anyone: tokio::sync::Mutex::default(),
-            idle: Mutex::default(),
         }
     }
 
     /// No panic leaves the assignment half changed, so a poisoned lock is as good as any.
     pub(super) fn assignment(&self) -> MutexGuard<'_, Assignment> {
         self.assignment.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn idle(&self) -> MutexGuard<'_, HashMap<i32, (Address, Connection)>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The assignment has changed.
@@ -93,25 +82,13 @@ impl Shared {
         drop(self.fetched.send(fetched));
     }
 
-    pub(super) fn report_connection(&self, address: &Address, error: &ConnectionError) {
-        self.report(error.code(), &format!("{address}: {}", error.line()));
-        if Arc::strong_count(&self.access.standing) == 1 {
-            self.report(RDKafkaErrorCode::AllBrokersDown, "");
-        }
-    }
-
-    /// What the cluster refuses, in librdkafka's words.
-    pub(super) fn report(&self, code: RDKafkaErrorCode, text: &str) {
-        self.reporter.error(&KafkaError::Global(code), text);
-    }
-
     /// A broker has answered. As long as another answer refuses something, that says no more than that connections
     /// stand.
     pub(super) fn works(&self) {
         let is_connected = match self.reporter.health() {
             KafkaHealth::Working => true,
             KafkaHealth::Connecting => false,
-            KafkaHealth::Failing(problem) => !problem.kind.is_about_connections(),
+            KafkaHealth::Failing(issue) => !issue.kind.is_about_connections(),
         };
         if !is_connected || !self.assignment().is_refused() {
             self.reporter.works();

@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api::Partition;
-use kafka_protocol::error::{ParseResponseErrorCode, ResponseError};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::{BrokerId, ListOffsetsRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use runtime::backoff::Backoff;
 
-use super::assignment::{Finding, look};
-use super::cluster;
+use super::assignment::{Leadership, leadership};
+use super::metadata;
 use super::shared::Shared;
-use crate::broker::{Address, Connection, ConnectionError};
+use crate::broker::Address;
+use crate::error_code::ErrorCode;
 
 /// What is asked for instead of a time.
 const EARLIEST: i64 = -2;
@@ -46,23 +46,17 @@ pub struct Watermarks {
 
 /// Why it is not known where a partition begins and ends.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum WatermarksError {
     /// There is no such topic, or no such partition of it.
     #[error("{partition} is not there")]
-    Missing {
-        /// The partition.
-        partition: Partition,
-    },
+    Missing { partition: Partition },
     /// The user may not look.
     #[error("Kafka does not allow to describe the topic {}; give the user this permission (ACL)", .partition.topic)]
-    NotAllowed {
-        /// The partition.
-        partition: Partition,
-    },
+    NotAllowed { partition: Partition },
     /// No broker that has the partition answered.
     #[error("Kafka does not say where {partition} begins and ends, asked for {after:.1?}: {last}")]
     NoAnswer {
-        /// The partition.
         partition: Partition,
         /// For how long it was asked.
         after: Duration,
@@ -123,61 +117,46 @@ pub(super) async fn ask(
 
 async fn ask_once(shared: &Shared, partition: &Partition, again: bool) -> Result<Watermarks, Failure> {
     let known = shared.assignment().leader(partition).filter(|_| !again);
-    let (broker, address) = match known {
+    let leader = match known {
         Some(known) => known,
         None => find_leader(shared, partition).await?,
     };
-    let standing = shared.idle().remove(&broker);
-    let standing = standing
-        .filter(|(standing, connection)| *standing == address && !connection.is_expired(Instant::now()));
-    let mut connection = match standing {
-        Some((_, connection)) => connection,
-        None => Connection::open(&shared.access, &address)
-            .await
-            .map_err(|error| failed(shared, &address, &error))?,
-    };
-    let mut offset = async |time, isolation| {
+    let offset = async |time, isolation| {
         let request = request(partition, time, isolation);
-        let answer = connection.ask(&request, PATIENCE).await;
-        let answer = answer.map_err(|error| failed(shared, &address, &error))?;
+        let answer = shared.cluster.ask(&leader, &request, i16::MAX).await;
+        let answer =
+            answer.map_err(|error| Failure::Passing(shared.cluster.report(&error, &shared.reporter)))?;
         let topic = answer.topics.first().and_then(|topic| topic.partitions.first());
         let Some(found) = topic else {
             return Err(Failure::Passing("the answer is empty".to_owned()));
         };
-        match found.error_code.err() {
+        match ErrorCode::from_number(found.error_code) {
             None => Ok(found.offset),
-            Some(ResponseError::TopicAuthorizationFailed) => Err(Failure::NotAllowed),
+            Some(ErrorCode::TopicAuthorizationFailed) => Err(Failure::NotAllowed),
             Some(error) => Err(Failure::Passing(error.to_string())),
         }
     };
-    let watermarks = Watermarks {
+    Ok(Watermarks {
         low: offset(EARLIEST, READ_UNCOMMITTED).await?,
         high: offset(LATEST, READ_UNCOMMITTED).await?,
         last_stable: offset(LATEST, READ_COMMITTED).await?,
-    };
-    shared.idle().insert(broker, (address, connection));
-    Ok(watermarks)
+    })
 }
 
-async fn find_leader(shared: &Shared, partition: &Partition) -> Result<(i32, Address), Failure> {
+async fn find_leader(shared: &Shared, partition: &Partition) -> Result<Address, Failure> {
     let topics = [Arc::clone(&partition.topic)];
-    let answer = cluster::ask(shared, &topics, false)
+    let answer = metadata::ask(shared, &topics, false)
         .await
         .map_err(|error| Failure::Passing(error.line()))?;
-    match look(&answer, partition) {
-        Finding::Missing => Err(Failure::Missing),
-        Finding::Refused => Err(Failure::NotAllowed),
-        Finding::Leaderless => Err(Failure::Passing("no broker leads it".to_owned())),
-        Finding::Led(_) => shared
+    match leadership(&answer, partition) {
+        Leadership::Missing => Err(Failure::Missing),
+        Leadership::Refused => Err(Failure::NotAllowed),
+        Leadership::Leaderless => Err(Failure::Passing("no broker leads it".to_owned())),
+        Leadership::Led(_) => shared
             .assignment()
             .leader(partition)
             .ok_or_else(|| Failure::Passing("no broker leads it".to_owned())),
     }
-}
-
-fn failed(shared: &Shared, address: &Address, error: &ConnectionError) -> Failure {
-    shared.report_connection(address, error);
-    Failure::Passing(format!("{address}: {}", error.line()))
 }
 
 fn request(partition: &Partition, time: i64, isolation: i8) -> ListOffsetsRequest {

@@ -2,25 +2,23 @@
 
 use std::time::Duration;
 
-use kafka_protocol::error::{ParseResponseErrorCode, ResponseError};
 use kafka_protocol::protocol::StrBytes;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::coordinator::AskError;
 use super::driver::Driver;
-use super::error::Setback;
+use super::error::Meaning;
 use super::protocol::ASSIGNOR;
 use super::{GroupError, Settings};
-use crate::broker::{Api, ConnectionError};
+use crate::broker::{Api, ConnectionError, CoordinatorError};
+use crate::error_code::ErrorCode;
 
 /// A cluster that is new or has lost a broker takes a moment to have a coordinator, and nobody need know.
 const SILENT_ATTEMPTS: u32 = 5;
 
-/// Why something did not come to its end.
-pub(super) enum Hitch {
-    /// To be done again at once.
+/// Why a step was not taken.
+pub(super) enum StepError {
+    /// To be taken again at once.
     Again,
-    /// To be done again after a while.
+    /// To be taken again after a while.
     Later,
     /// The group has gone on without this member.
     Lost,
@@ -35,88 +33,81 @@ impl Driver {
         request: &A,
         newest: i16,
         patience: Duration,
-    ) -> Result<A::Answer, Hitch> {
-        match self.coordinator.ask(request, newest, patience).await {
-            Ok(answer) => Ok(answer),
-            Err(AskError::NotFound(error)) => Err(self.hitch(error)),
-            Err(AskError::Connection {
-                source: source @ ConnectionError::Version { .. },
-                ..
-            }) => Err(self.refused(source.line())),
-            Err(AskError::Connection { address, source }) => {
-                self.report(source.code(), &format!("{address}: {}", source.line()));
-                if self.coordinator.is_alone() {
-                    self.report(RDKafkaErrorCode::AllBrokersDown, "");
+    ) -> Result<A::Answer, StepError> {
+        let asked = self
+            .coordinator
+            .ask(&self.cluster, request, newest, patience)
+            .await;
+        asked.map_err(|error| match error {
+            CoordinatorError::NotFound(code) => self.evaluate(code),
+            CoordinatorError::Unreachable(error) | CoordinatorError::Lost(error) => {
+                if matches!(error.source, ConnectionError::Version { .. }) {
+                    return self.refused(error.source.to_string());
                 }
-                Err(Hitch::Later)
+                self.cluster.report(&error, &self.reporter);
+                StepError::Later
             }
-        }
+        })
     }
 
-    /// Takes the coordinator's verdict in.
-    pub(super) fn check(&mut self, code: i16) -> Result<(), Hitch> {
-        if let Some(error) = code.err() {
-            return Err(self.hitch(error));
+    /// Takes in whether the coordinator has done what it was asked for.
+    pub(super) fn check(&mut self, number: i16) -> Result<(), StepError> {
+        if let Some(code) = ErrorCode::from_number(number) {
+            return Err(self.evaluate(code));
         }
         self.failures = 0;
         self.reporter.works();
         Ok(())
     }
 
-    fn hitch(&mut self, error: ResponseError) -> Hitch {
-        match Setback::of(error) {
-            Setback::Rebalance => return Hitch::Again,
-            Setback::Missed => return Hitch::Lost,
-            Setback::Unknown => {
+    fn evaluate(&mut self, code: ErrorCode) -> StepError {
+        match Meaning::of(code) {
+            Meaning::Rebalance => return StepError::Again,
+            Meaning::Missed => return StepError::Lost,
+            Meaning::Unknown => {
                 self.identity.member_id = StrBytes::default();
-                return Hitch::Lost;
+                return StepError::Lost;
             }
-            Setback::Lasting(error) => return Hitch::Failed(self.lasting(error)),
-            Setback::Moved => self.coordinator.forget(),
-            Setback::Passing(_) => {}
+            Meaning::Lasting => return StepError::Failed(self.lasting(code)),
+            Meaning::Moved => self.coordinator.forget(),
+            Meaning::Passing => {}
         }
         self.failures += 1;
         if self.failures > SILENT_ATTEMPTS {
-            let text = format!(
-                "no coordinator for the group {}: {error}",
-                self.identity.settings.group
-            );
-            self.report(RDKafkaErrorCode::CoordinatorNotAvailable, &text);
+            let group = &self.identity.settings.group;
+            let text = format!("no coordinator for the group {group}: {code}");
+            self.reporter.passing("CoordinatorNotAvailable", &text);
         }
-        Hitch::Later
+        StepError::Later
     }
 
-    pub(super) fn lasting(&self, error: ResponseError) -> GroupError {
+    pub(super) fn lasting(&self, code: ErrorCode) -> GroupError {
         let Settings {
             group,
             topic,
             instance_id,
             ..
         } = self.identity.settings.clone();
-        match error {
-            ResponseError::GroupAuthorizationFailed => GroupError::GroupNotAuthorised { group },
-            ResponseError::TopicAuthorizationFailed => GroupError::TopicNotAuthorised { topic },
-            ResponseError::FencedInstanceId => GroupError::Fenced {
+        match code {
+            ErrorCode::GroupAuthorizationFailed => GroupError::GroupNotAuthorised { group },
+            ErrorCode::TopicAuthorizationFailed => GroupError::TopicNotAuthorised { topic },
+            ErrorCode::FencedInstanceId => GroupError::Fenced {
                 group,
                 instance: instance_id.unwrap_or_default(),
             },
-            ResponseError::InconsistentGroupProtocol => GroupError::OtherMembers {
+            ErrorCode::InconsistentGroupProtocol => GroupError::OtherMembers {
                 group,
                 assignor: ASSIGNOR,
             },
-            error => GroupError::Refused {
+            code => GroupError::Refused {
                 group,
-                reason: error.to_string(),
+                reason: code.to_string(),
             },
         }
     }
 
-    pub(super) fn refused(&self, reason: String) -> Hitch {
+    pub(super) fn refused(&self, reason: String) -> StepError {
         let group = self.identity.settings.group.clone();
-        Hitch::Failed(GroupError::Refused { group, reason })
-    }
-
-    fn report(&self, code: RDKafkaErrorCode, text: &str) {
-        self.reporter.error(&KafkaError::Global(code), text);
+        StepError::Failed(GroupError::Refused { group, reason })
     }
 }

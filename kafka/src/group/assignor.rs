@@ -8,7 +8,6 @@ use std::collections::HashMap;
 pub(super) struct Claim {
     /// The rebalance in which it was given what it has; -1 for a member that has nothing.
     pub(super) generation: i32,
-    /// What it has.
     pub(super) partitions: Vec<i32>,
 }
 

@@ -3,23 +3,25 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kafka_protocol::error::{ParseResponseErrorCode, ResponseError};
 use kafka_protocol::protocol::StrBytes;
 use runtime::backoff::Backoff;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::answers::Hitch;
+use super::answers::StepError;
 use super::assignor::Claim;
-use super::coordinator::{Coordinator, PATIENCE};
-use super::error::Setback;
+use super::error::Meaning;
 use super::member::{Command, Question};
 use super::requests::{self, Identity, OFFSETS_OF_ONE, REBALANCE};
-use super::standing::Event;
+use super::state::Event;
 use super::{GroupError, Settings};
-use crate::broker::Access;
-use crate::context::ErrorReporter;
+use crate::broker::{Access, Cluster, Coordinator, CoordinatorKind};
+use crate::error_code::ErrorCode;
+use crate::health::ErrorReporter;
+
+/// How long the coordinator may take to answer what it knows.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Between two signs of life. Rebalances are noticed by them, and nobody writes before all have noticed.
 const HEARTBEAT: Duration = Duration::from_millis(500);
@@ -39,6 +41,7 @@ const BACKOFF: Backoff = Backoff {
 #[must_use = "nobody joins before run()"]
 pub struct Driver {
     pub(super) identity: Identity,
+    pub(super) cluster: Cluster,
     pub(super) coordinator: Coordinator,
     pub(super) reporter: ErrorReporter,
     events: UnboundedSender<Result<Event, GroupError>>,
@@ -60,7 +63,8 @@ impl Driver {
         left: CancellationToken,
     ) -> Self {
         Self {
-            coordinator: Coordinator::new(access, &settings.group),
+            cluster: Cluster::new(access),
+            coordinator: Coordinator::new(CoordinatorKind::Group, &settings.group),
             identity: Identity {
                 settings,
                 member_id: StrBytes::default(),
@@ -96,10 +100,10 @@ impl Driver {
         loop {
             match self.try_to_join().await {
                 Ok(()) => return Ok(()),
-                Err(Hitch::Failed(error)) => return Err(error),
-                Err(Hitch::Again) => {}
-                Err(hitch @ (Hitch::Lost | Hitch::Later)) => {
-                    if matches!(hitch, Hitch::Lost) {
+                Err(StepError::Failed(error)) => return Err(error),
+                Err(StepError::Again) => {}
+                Err(error @ (StepError::Lost | StepError::Later)) => {
+                    if matches!(error, StepError::Lost) {
                         self.lose();
                     }
                     sleep(BACKOFF.delay(attempts, rand::random())).await;
@@ -109,13 +113,13 @@ impl Driver {
         }
     }
 
-    async fn try_to_join(&mut self) -> Result<(), Hitch> {
+    async fn try_to_join(&mut self) -> Result<(), StepError> {
         let request = self.identity.join(self.claim.clone());
         let request = request.map_err(|error| self.refused(error.to_string()))?;
         let answer = self.ask(&request, i16::MAX, ROUND).await?;
-        if answer.error_code.err() == Some(ResponseError::MemberIdRequired) {
+        if ErrorCode::from_number(answer.error_code) == Some(ErrorCode::MemberIdRequired) {
             self.identity.member_id = answer.member_id;
-            return Err(Hitch::Again);
+            return Err(StepError::Again);
         }
         self.check(answer.error_code)?;
         self.identity.member_id = answer.member_id.clone();
@@ -136,7 +140,7 @@ impl Driver {
         if assigned.count < self.identity.settings.partitions {
             // A member under a name of its own has come back with newer settings, and was given what it had. The others
             // learn of the new partitions when it joins again, with this claim.
-            return Err(Hitch::Later);
+            return Err(StepError::Later);
         }
         let partitions: BTreeSet<i32> = assigned.partitions.into_iter().collect();
         let membership = self.identity.membership();
@@ -155,24 +159,24 @@ impl Driver {
                 biased;
                 () = sleep_until(beat) => {
                     let failed = self.beat().await;
-                    attempts = if matches!(failed, Err(Hitch::Later)) { attempts + 1 } else { 0 };
+                    attempts = if matches!(failed, Err(StepError::Later)) { attempts + 1 } else { 0 };
                     beat = Instant::now() + match attempts {
                         0 => HEARTBEAT,
                         attempts => BACKOFF.delay(attempts, rand::random()),
                     };
                     match failed {
-                        Ok(()) | Err(Hitch::Later) => {}
-                        Err(Hitch::Again) => {
+                        Ok(()) | Err(StepError::Later) => {}
+                        Err(StepError::Again) => {
                             if !std::mem::replace(&mut is_told, true) {
                                 self.tell(Ok(Event::Rebalance));
                             }
                         }
-                        Err(Hitch::Lost) => {
+                        Err(StepError::Lost) => {
                             self.lose();
                             self.wait_for_consent().await;
                             return Ok(());
                         }
-                        Err(Hitch::Failed(error)) => return Err(error),
+                        Err(StepError::Failed(error)) => return Err(error),
                     }
                 }
                 command = next(&mut self.commands) => match command {
@@ -183,7 +187,7 @@ impl Driver {
         }
     }
 
-    async fn beat(&mut self) -> Result<(), Hitch> {
+    async fn beat(&mut self) -> Result<(), StepError> {
         let answer = self.ask(&self.identity.heartbeat(), i16::MAX, PATIENCE).await?;
         self.check(answer.error_code)
     }
@@ -198,16 +202,16 @@ impl Driver {
         let request = self.identity.offsets(&question.partitions);
         let answer = match self.ask(&request, OFFSETS_OF_ONE, PATIENCE).await {
             Ok(answer) => answer,
-            Err(Hitch::Failed(error)) => return drop(question.answer.try_send(Err(error))),
+            Err(StepError::Failed(error)) => return drop(question.answer.try_send(Err(error))),
             Err(_) => return,
         };
         let answer = match requests::committed(answer) {
             Ok(committed) => Ok(committed),
-            Err(error) => match Setback::of(error) {
-                Setback::Lasting(error) => Err(self.lasting(error)),
-                setback => {
-                    tracing::debug!(?setback, "offsets cannot be read yet");
-                    if setback == Setback::Moved {
+            Err(code) => match Meaning::of(code) {
+                Meaning::Lasting => Err(self.lasting(code)),
+                meaning => {
+                    tracing::debug!(%code, "offsets cannot be read yet");
+                    if meaning == Meaning::Moved {
                         self.coordinator.forget();
                     }
                     return;
@@ -220,7 +224,8 @@ impl Driver {
     async fn leave(&mut self) {
         if self.identity.settings.instance_id.is_none() && !self.identity.member_id.is_empty() {
             let request = self.identity.leave();
-            let left = timeout(LEAVE, self.coordinator.ask(&request, i16::MAX, LEAVE)).await;
+            let left = self.coordinator.ask(&self.cluster, &request, i16::MAX, LEAVE);
+            let left = timeout(LEAVE, left).await;
             tracing::debug!(done = matches!(left, Ok(Ok(_))), "left the group");
         }
     }

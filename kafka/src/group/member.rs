@@ -7,7 +7,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio_util::sync::DropGuard;
 
-use super::standing::{Changes, Event, Standing};
+use super::state::{Changes, Event, MemberState};
 use super::{GroupError, Membership, Settings};
 
 /// A transaction that was just ended may change offsets for a moment; they are asked for again so soon and so long.
@@ -21,14 +21,14 @@ pub struct Member {
     group: String,
     events: UnboundedReceiver<Result<Event, GroupError>>,
     commands: UnboundedSender<Command>,
-    standing: Standing,
+    state: MemberState,
     _left: DropGuard,
 }
 
 /// What is committed for a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Committed {
-    /// The partition.
+    /// A number of the [`Settings::topic`](super::Settings::topic)'s.
     pub partition: i32,
     /// Its offset, and the text beside it; none if there never was one.
     pub offset: Option<(i64, String)>,
@@ -61,7 +61,7 @@ impl Member {
             group: settings.group.clone(),
             events,
             commands,
-            standing: Standing::default(),
+            state: MemberState::default(),
             _left: left,
         }
     }
@@ -74,7 +74,7 @@ impl Member {
         loop {
             match self.events.try_recv() {
                 Ok(event) => {
-                    if self.standing.take(event?, now, &mut changes) {
+                    if self.state.take(event?, now, &mut changes) {
                         // Without a driver the next turn of the loop tells.
                         drop(self.commands.send(Command::Rejoin));
                     }
@@ -83,7 +83,7 @@ impl Member {
                 Err(TryRecvError::Disconnected) => return Err(self.ended()),
             }
         }
-        self.standing.tick(now);
+        self.state.tick(now);
         Ok(changes)
     }
 
@@ -96,7 +96,7 @@ impl Member {
     /// Under which transactions may be begun; it changes in [`poll`](Self::poll) only.
     #[must_use]
     pub fn membership(&self) -> Option<&Membership> {
-        self.standing.membership()
+        self.state.membership()
     }
 
     /// Committed offsets of partitions. Those that an open transaction may still change are left out; all are when
@@ -104,7 +104,7 @@ impl Member {
     pub fn committed(&self, partitions: &[i32], patience: Duration) -> Result<Vec<Committed>, GroupError> {
         let begun = Instant::now();
         let mut committed = Vec::new();
-        while self.standing.is_joined() {
+        while self.state.is_joined() {
             let (answer, answered) = sync_channel(1);
             let question = Question {
                 partitions: partitions.to_vec(),

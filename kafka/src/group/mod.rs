@@ -18,13 +18,12 @@
 
 mod answers;
 mod assignor;
-mod coordinator;
 mod driver;
 mod error;
 mod member;
 mod protocol;
 mod requests;
-mod standing;
+mod state;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -32,14 +31,14 @@ use tokio_util::sync::CancellationToken;
 pub use self::driver::Driver;
 pub use self::error::GroupError;
 pub use self::member::{Committed, Member};
-pub use self::standing::Changes;
+pub use self::state::Changes;
 use crate::broker::Access;
-use crate::context::ErrorReporter;
+use crate::health::ErrorReporter;
 
 /// By which a transaction proves that this member still holds what it writes for (KIP-447).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
-    /// The group.
+    /// By its name.
     pub group: String,
     /// The name that the group's coordinator has given this member.
     pub member_id: String,
@@ -52,7 +51,7 @@ pub struct Membership {
 /// What is shared, and as whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The group.
+    /// By its name.
     pub group: String,
     /// The topic whose partitions are shared.
     pub topic: String,

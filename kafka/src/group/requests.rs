@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use kafka_protocol::error::{ParseResponseErrorCode, ResponseError};
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
@@ -18,6 +17,7 @@ use super::assignor::{Claim, assign};
 use super::member::Committed;
 use super::protocol::{ASSIGNOR, Assignment, ProtocolError, Subscription, TYPE};
 use super::{Membership, Settings};
+use crate::error_code::ErrorCode;
 
 /// A member that is not heard of for so long is given up, and its partitions go to others.
 const SESSION: Duration = Duration::from_secs(10);
@@ -153,16 +153,16 @@ impl Identity {
 }
 
 /// The committed offsets of an answer, without those that an open transaction may change.
-pub(super) fn committed(answer: OffsetFetchResponse) -> Result<Vec<Committed>, ResponseError> {
-    if let Some(error) = answer.error_code.err() {
-        return Err(error);
+pub(super) fn committed(answer: OffsetFetchResponse) -> Result<Vec<Committed>, ErrorCode> {
+    if let Some(code) = ErrorCode::from_number(answer.error_code) {
+        return Err(code);
     }
     let mut committed = Vec::new();
     for partition in answer.topics.into_iter().flat_map(|topic| topic.partitions) {
-        match partition.error_code.err() {
+        match ErrorCode::from_number(partition.error_code) {
             None => {}
-            Some(ResponseError::UnstableOffsetCommit) => continue,
-            Some(error) => return Err(error),
+            Some(ErrorCode::UnstableOffsetCommit) => continue,
+            Some(code) => return Err(code),
         }
         let metadata = partition
             .metadata

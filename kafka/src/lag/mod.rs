@@ -6,8 +6,8 @@ mod requests;
 use std::time::Duration;
 
 pub use self::reader::LagReader;
-use crate::commit_metadata::Telemetry;
-use crate::problem::Problem;
+use crate::formats::commit_metadata::Telemetry;
+use crate::issue::Issue;
 
 /// Where a group stands in a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,22 +43,19 @@ pub enum Isolation {
 
 /// Why a lag is not known.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum LagError {
     /// Kafka cannot be asked, or not by this user.
     #[error("{0}")]
-    Problem(Problem),
+    Issue(Issue),
     /// The topic is not there.
     #[error("the topic {topic} is not there")]
-    TopicMissing {
-        /// Its name.
-        topic: String,
-    },
+    TopicMissing { topic: String },
     /// Kafka was asked, and cannot tell.
     #[error("Kafka is not ready {action}: {reason}")]
     Refused {
         /// What was asked of it.
         action: String,
-        /// What it says.
         reason: String,
     },
     /// Kafka did not answer.
@@ -73,7 +70,7 @@ impl LagError {
     /// Whether another moment may bring the answer.
     fn may_pass(&self) -> bool {
         match self {
-            Self::Problem(problem) => problem.kind.may_pass(),
+            Self::Issue(issue) => issue.kind.may_pass(),
             Self::TopicMissing { .. } => false,
             Self::Refused { .. } | Self::NoAnswer { .. } => true,
         }

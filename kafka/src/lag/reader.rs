@@ -9,12 +9,11 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::requests::{
-    self, ByPartition, EARLIEST, FIND_ONE, LATEST, OFFSETS_OF_ONE, Topic, by_leader, fetch_offsets, fetched,
-    find, found, list_offsets, listed,
+    self, ByPartition, EARLIEST, LATEST, OFFSETS_OF_ONE, Topic, by_leader, fetch_offsets, fetched,
+    list_offsets, listed, refused,
 };
 use super::{Isolation, LagError, PartitionLag, Range};
-use crate::broker::{Access, Address, ConnectionError, Pool, about_topics};
-use crate::problem::{Problem, ProblemKind, classify};
+use crate::broker::{Access, Cluster, CoordinatorError, CoordinatorKind, Unanswered};
 
 /// Looks at the same time: each may take a connection to each broker.
 const LOOKS: usize = 8;
@@ -28,7 +27,7 @@ const BACKOFF: Backoff = Backoff {
 /// Looks at groups from outside: it never joins one, so it causes no rebalance. It is made for one cluster, and any
 /// number of tasks may ask it about any groups and topics there: they share a few connections.
 pub struct LagReader {
-    pool: Pool,
+    cluster: Cluster,
     isolation: Isolation,
     looks: Semaphore,
 }
@@ -38,7 +37,7 @@ impl LagReader {
     #[must_use]
     pub fn new(access: Access, isolation: Isolation) -> Self {
         Self {
-            pool: Pool::new(access),
+            cluster: Cluster::new(access),
             isolation,
             looks: Semaphore::new(LOOKS),
         }
@@ -124,11 +123,8 @@ impl LagReader {
     }
 
     async fn describe(&self, names: &[&str]) -> Result<Vec<Topic>, LagError> {
-        let request = about_topics(names.iter().copied());
-        let answer = self.pool.ask_anyone(&request, i16::MAX).await;
-        let answer = answer.map_err(|(address, error)| unanswered(&address, &error))?;
-        self.pool
-            .learn(requests::brokers(&answer).into_values().collect());
+        let answer = self.cluster.describe(names.iter().copied()).await;
+        let answer = answer.map_err(|error| unanswered(&error))?;
         requests::topics(&answer, names)
     }
 
@@ -139,8 +135,8 @@ impl LagReader {
         let asked = leaders.into_iter().map(async |(leader, partitions)| {
             let ask = async |time| {
                 let request = list_offsets(&partitions, time, self.isolation);
-                let answer = self.pool.ask(leader, &request, i16::MAX).await;
-                answer.map(listed).map_err(|error| unanswered(leader, &error))
+                let answer = self.cluster.ask(leader, &request, i16::MAX).await;
+                answer.map(listed).map_err(|error| unanswered(&error))
             };
             Ok((ask(EARLIEST).await?, ask(LATEST).await?))
         });
@@ -170,20 +166,19 @@ impl LagReader {
         group: &str,
         topics: &[Topic],
     ) -> Result<ByPartition<(i64, Option<String>)>, LagError> {
-        let answer = self.pool.ask_anyone(&find(group), FIND_ONE).await;
-        let answer = answer.map_err(|(address, error)| unanswered(&address, &error))?;
-        let coordinator = found(&answer, group)?;
+        let found = self.cluster.find_coordinator(CoordinatorKind::Group, group);
+        let coordinator = found.await.map_err(|error| match error {
+            CoordinatorError::NotFound(code) => {
+                refused(&format!("to find the coordinator of the group {group}"), code)
+            }
+            CoordinatorError::Unreachable(error) | CoordinatorError::Lost(error) => unanswered(&error),
+        })?;
         let request = fetch_offsets(group, topics);
-        let answer = self.pool.ask(&coordinator, &request, OFFSETS_OF_ONE).await;
-        fetched(answer.map_err(|error| unanswered(&coordinator, &error))?, group)
+        let answer = self.cluster.ask(&coordinator, &request, OFFSETS_OF_ONE).await;
+        fetched(answer.map_err(|error| unanswered(&error))?, group)
     }
 }
 
-fn unanswered(address: &Address, error: &ConnectionError) -> LagError {
-    let reason = format!("{address}: {}", error.line());
-    LagError::Problem(classify(error.code(), &reason).unwrap_or_else(|| Problem {
-        kind: ProblemKind::Unreachable,
-        broker: address.to_string(),
-        detail: error.line(),
-    }))
+fn unanswered(error: &Unanswered) -> LagError {
+    LagError::Issue(error.issue())
 }

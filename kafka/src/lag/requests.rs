@@ -2,27 +2,25 @@
 
 use std::collections::HashMap;
 
-use kafka_protocol::error::{ParseResponseErrorCode, ResponseError};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
 use kafka_protocol::messages::{
-    BrokerId, FindCoordinatorRequest, FindCoordinatorResponse, GroupId, ListOffsetsRequest,
-    ListOffsetsResponse, MetadataResponse, OffsetFetchRequest, OffsetFetchResponse, TopicName,
+    BrokerId, GroupId, ListOffsetsRequest, ListOffsetsResponse, MetadataResponse, OffsetFetchRequest,
+    OffsetFetchResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
-use rdkafka::error::RDKafkaErrorCode;
 
 use super::{Isolation, LagError};
-use crate::broker::Address;
-use crate::problem::classify;
+use crate::broker::{Address, addresses};
+use crate::error_code::ErrorCode;
+use crate::issue::{Issue, IssueKind};
 
 /// What is asked for instead of a time.
 pub(super) const EARLIEST: i64 = -2;
 pub(super) const LATEST: i64 = -1;
 
-/// The newest versions that ask about one group only.
-pub(super) const FIND_ONE: i16 = 3;
+/// The newest version that asks about one group only.
 pub(super) const OFFSETS_OF_ONE: i16 = 7;
 
 /// A topic as the cluster tells of it.
@@ -43,27 +41,18 @@ pub(super) struct Led {
 /// Something that is known of each of some partitions.
 pub(super) type ByPartition<T> = HashMap<(TopicName, i32), T>;
 
-/// All brokers of the cluster.
-pub(super) fn brokers(answer: &MetadataResponse) -> HashMap<BrokerId, Address> {
-    answer
-        .brokers
-        .iter()
-        .filter_map(|broker| Some((broker.node_id, Address::told(&broker.host, broker.port)?)))
-        .collect()
-}
-
 /// The topics of an answer, in the order of `names`.
 pub(super) fn topics(answer: &MetadataResponse, names: &[&str]) -> Result<Vec<Topic>, LagError> {
-    let brokers = brokers(answer);
+    let brokers: HashMap<i32, Address> = addresses(answer).collect();
     let named = |name: &str| {
         let is_it =
             |topic: &&MetadataResponseTopic| topic.name.as_ref().is_some_and(|known| *known.0 == *name);
         let partitions = match answer.topics.iter().find(is_it) {
             None => None,
-            Some(topic) => match topic.error_code.err() {
+            Some(topic) => match ErrorCode::from_number(topic.error_code) {
                 None => Some(partitions(topic, &brokers)),
-                Some(ResponseError::UnknownTopicOrPartition | ResponseError::InvalidTopicException) => None,
-                Some(error) => return Err(refused(&format!("to describe the topic {name}"), error)),
+                Some(ErrorCode::UnknownTopicOrPartition | ErrorCode::InvalidTopicException) => None,
+                Some(code) => return Err(refused(&format!("to describe the topic {name}"), code)),
             },
         };
         Ok(Topic {
@@ -74,13 +63,13 @@ pub(super) fn topics(answer: &MetadataResponse, names: &[&str]) -> Result<Vec<To
     names.iter().map(|name| named(name)).collect()
 }
 
-fn partitions(topic: &MetadataResponseTopic, brokers: &HashMap<BrokerId, Address>) -> Vec<Led> {
+fn partitions(topic: &MetadataResponseTopic, brokers: &HashMap<i32, Address>) -> Vec<Led> {
     let mut partitions: Vec<Led> = topic
         .partitions
         .iter()
         .map(|partition| Led {
             number: partition.partition_index,
-            leader: brokers.get(&partition.leader_id).cloned(),
+            leader: brokers.get(&partition.leader_id.0).cloned(),
         })
         .collect();
     partitions.sort_by_key(|partition| partition.number);
@@ -133,29 +122,12 @@ pub(super) fn listed(answer: ListOffsetsResponse) -> ByPartition<i64> {
     let mut offsets = HashMap::new();
     for topic in answer.topics {
         for partition in topic.partitions {
-            if partition.error_code.is_ok() && partition.offset >= 0 {
+            if partition.error_code == 0 && partition.offset >= 0 {
                 offsets.insert((topic.name.clone(), partition.partition_index), partition.offset);
             }
         }
     }
     offsets
-}
-
-pub(super) fn find(group: &str) -> FindCoordinatorRequest {
-    const OF_GROUPS: i8 = 0;
-    FindCoordinatorRequest::default()
-        .with_key(text(group))
-        .with_key_type(OF_GROUPS)
-}
-
-/// The coordinator that an answer names.
-pub(super) fn found(answer: &FindCoordinatorResponse, group: &str) -> Result<Address, LagError> {
-    let action = format!("to find the coordinator of the group {group}");
-    match answer.error_code.err() {
-        Some(error) => Err(refused(&action, error)),
-        None => Address::told(&answer.host, answer.port)
-            .ok_or_else(|| refused(&action, ResponseError::CoordinatorNotAvailable)),
-    }
 }
 
 pub(super) fn fetch_offsets(group: &str, topics: &[Topic]) -> OffsetFetchRequest {
@@ -176,14 +148,14 @@ pub(super) fn fetched(
     group: &str,
 ) -> Result<ByPartition<(i64, Option<String>)>, LagError> {
     let action = || format!("to read the offsets of the group {group}");
-    if let Some(error) = answer.error_code.err() {
-        return Err(refused(&action(), error));
+    if let Some(code) = ErrorCode::from_number(answer.error_code) {
+        return Err(refused(&action(), code));
     }
     let mut offsets = HashMap::new();
     for topic in answer.topics {
         for partition in topic.partitions {
-            if let Some(error) = partition.error_code.err() {
-                return Err(refused(&action(), error));
+            if let Some(code) = ErrorCode::from_number(partition.error_code) {
+                return Err(refused(&action(), code));
             }
             // One that was never committed says -1.
             if partition.committed_offset >= 0 {
@@ -196,20 +168,17 @@ pub(super) fn fetched(
     Ok(offsets)
 }
 
-/// What an error number means. Rights are missing until somebody gives them; a coordinator or a leader may be there in a
-/// moment.
-fn refused(action: &str, error: ResponseError) -> LagError {
-    let code = match error {
-        ResponseError::TopicAuthorizationFailed => RDKafkaErrorCode::TopicAuthorizationFailed,
-        ResponseError::GroupAuthorizationFailed => RDKafkaErrorCode::GroupAuthorizationFailed,
-        ResponseError::ClusterAuthorizationFailed => RDKafkaErrorCode::ClusterAuthorizationFailed,
-        _ => RDKafkaErrorCode::Unknown,
-    };
-    match classify(code, action) {
-        Some(problem) => LagError::Problem(problem),
-        None => LagError::Refused {
+/// What an error means. Rights are missing until somebody gives them; a coordinator or a leader may be there in a moment.
+pub(super) fn refused(action: &str, code: ErrorCode) -> LagError {
+    match code {
+        ErrorCode::TopicAuthorizationFailed
+        | ErrorCode::GroupAuthorizationFailed
+        | ErrorCode::ClusterAuthorizationFailed => {
+            LagError::Issue(Issue::of_cluster(IssueKind::NotAuthorised, action))
+        }
+        code => LagError::Refused {
             action: action.to_owned(),
-            reason: error.to_string(),
+            reason: code.to_string(),
         },
     }
 }
@@ -233,7 +202,6 @@ mod tests {
     };
 
     use super::*;
-    use crate::problem::ProblemKind;
 
     const NOT_LEADER: i16 = 6;
     const UNKNOWN_TOPIC: i16 = 3;
@@ -302,7 +270,7 @@ mod tests {
         let failure = |error| topics(&metadata("plays", error, &[]), &["plays"]).unwrap_err();
         let forbidden = failure(TOPIC_FORBIDDEN);
         assert!(
-            matches!(&forbidden, LagError::Problem(problem) if problem.kind == ProblemKind::NotAuthorised),
+            matches!(&forbidden, LagError::Issue(issue) if issue.kind == IssueKind::NotAuthorised),
             "{forbidden:?}"
         );
         assert!(forbidden.to_string().contains("plays") && !forbidden.may_pass());

@@ -14,14 +14,13 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use runtime::backoff::Backoff;
 
-use super::cluster;
-use super::error::{self, ProduceError, Verdict};
-use super::link::{GROUP, Link, Refusal, TRANSACTION};
+use super::error::{ProduceError, check};
 use super::offsets::Offsets;
 use super::shared::Shared;
-use super::state::{Identity, State, Step};
+use super::state::{ProducerIdentity, State, Step};
 use super::{Settings, Transactions};
-use crate::broker::{Anyone, Api};
+use crate::broker::{Api, ConnectionError, Coordinator, CoordinatorError, CoordinatorKind};
+use crate::error_code::{Consequence, ErrorCode};
 
 /// A transaction is ended within milliseconds.
 const SOON: Backoff = Backoff {
@@ -35,6 +34,9 @@ const LATER: Backoff = Backoff {
     max: Duration::from_millis(500),
 };
 
+/// How long a coordinator may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// The newest versions in which this side says what belongs to a transaction: the older protocol of KIP-890.
 const DESCRIBE: i16 = 0;
 const START: i16 = 4;
@@ -46,31 +48,45 @@ const END: i16 = 3;
 /// Takes one step after the other, as long as there are any.
 pub(super) async fn follow(shared: Arc<Shared>) {
     let mut changed = shared.changed.subscribe();
-    let mut talks = Talks {
-        anyone: Anyone::default(),
-        transaction: Link::new(TRANSACTION),
-        group: Link::new(GROUP),
+    let (id, group) = match &shared.settings.transactions {
+        Some(transactions) => (transactions.id.as_str(), transactions.group.as_str()),
+        None => ("", ""),
+    };
+    let mut coordinators = Coordinators {
+        transaction: Coordinator::new(CoordinatorKind::Transaction, id),
+        group: Coordinator::new(CoordinatorKind::Group, group),
         decision: None,
-        shared,
+        shared: Arc::clone(&shared),
     };
     loop {
         changed.mark_unchanged();
         let next = |state: &State| Some((state.session(), state.step()?));
-        match talks.shared.look(next) {
-            Some((session, step)) => talks.take(session, &step).await,
+        match shared.look(next) {
+            Some((session, step)) => coordinators.take(session, &step).await,
             // The sender lives as long as `shared`.
             None => drop(changed.changed().await),
         }
     }
 }
 
-struct Talks {
+struct Coordinators {
     shared: Arc<Shared>,
-    anyone: Anyone,
-    transaction: Link,
-    group: Link,
+    transaction: Coordinator,
+    group: Coordinator,
     /// What the coordinator had decided last at the start, until that is carried out once more.
     decision: Option<Decision>,
+}
+
+/// Why a step is not done.
+enum StepError {
+    /// Not yet.
+    Soon(String),
+    /// By nobody at the moment.
+    Later(String),
+    /// Asked, and nobody knows whether it was heard: it may still be, at any time.
+    Lost(&'static str, String),
+    /// With this answer.
+    Refused(&'static str, ErrorCode),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,35 +95,34 @@ enum Decision {
     Abort,
 }
 
-impl Talks {
+impl Coordinators {
     /// Tries until it is done, refused, or another session has begun.
     async fn take(&mut self, session: u64, step: &Step) {
         let mut attempts = 0;
         loop {
-            let (backoff, trouble) = match self.attempt(session, step).await {
+            let (backoff, error) = match self.attempt(session, step).await {
                 Ok(()) => return,
-                Err(Refusal::Final(request, number)) => {
-                    let code = error::code(number);
-                    self.shared.refused(request, number);
+                Err(StepError::Refused(request, code)) => {
+                    self.shared.refused(request, code);
                     self.shared.change_in(session, |state| {
                         state.fail(ProduceError::Refused { request, code });
                     });
                     return;
                 }
                 // Another beginning does no harm, and ends what this one may have begun.
-                Err(Refusal::Lost(_, trouble)) if *step == Step::Start => (LATER, trouble),
+                Err(StepError::Lost(_, error)) if *step == Step::Start => (LATER, error),
                 // Heard late it would be taken for one of the next transaction, which has the same producer id.
-                Err(Refusal::Lost(request, reason)) => {
+                Err(StepError::Lost(request, reason)) => {
                     self.shared.change_in(session, |state| {
                         state.fail(ProduceError::Lost { request, reason });
                     });
                     return;
                 }
-                Err(Refusal::Soon(trouble)) => (SOON, trouble),
-                Err(Refusal::Later(trouble)) => (LATER, trouble),
+                Err(StepError::Soon(error)) => (SOON, error),
+                Err(StepError::Later(error)) => (LATER, error),
             };
-            tracing::debug!(attempts, trouble, "a coordinator is asked again");
-            self.shared.change_in(session, |state| state.note(trouble));
+            tracing::debug!(attempts, error, "a coordinator is asked again");
+            self.shared.change_in(session, |state| state.note(error));
             if self.shared.look(State::session) != session {
                 return;
             }
@@ -116,7 +131,7 @@ impl Talks {
         }
     }
 
-    async fn attempt(&mut self, session: u64, step: &Step) -> Result<(), Refusal> {
+    async fn attempt(&mut self, session: u64, step: &Step) -> Result<(), StepError> {
         match step {
             Step::Start => {
                 let identity = self.start().await?;
@@ -144,7 +159,7 @@ impl Talks {
         Ok(())
     }
 
-    async fn start(&mut self) -> Result<Identity, Refusal> {
+    async fn start(&mut self) -> Result<ProducerIdentity, StepError> {
         if self.shared.settings.transactions.is_some() && self.decision.is_none() {
             self.decision = Some(self.last_decision().await?);
         }
@@ -156,47 +171,42 @@ impl Talks {
             .with_producer_epoch(-1);
         let answer = match &shared.settings.transactions {
             None => {
-                let asked = cluster::ask(&mut self.anyone, shared, &request, START).await;
-                asked.map_err(Refusal::Later)?
+                let asked = shared.cluster.ask_any(&request, START).await;
+                asked.map_err(|error| StepError::Later(shared.report(&error)))?
             }
             Some(transactions) => {
                 let request = request
                     .with_transactional_id(Some(transactions.id()))
                     .with_transaction_timeout_ms(transactions.timeout.as_millis() as i32);
-                self.transaction
-                    .ask(&mut self.anyone, shared, &transactions.id, &request, START)
-                    .await?
+                ask(&mut self.transaction, shared, &request, START).await?
             }
         };
-        self.judge::<InitProducerIdRequest>(answer.error_code)?;
-        Ok(Identity {
+        self.check::<InitProducerIdRequest>(answer.error_code)?;
+        Ok(ProducerIdentity {
             id: answer.producer_id.0,
             epoch: answer.producer_epoch,
         })
     }
 
     /// What the coordinator has decided about the last transaction of this name.
-    async fn last_decision(&mut self) -> Result<Decision, Refusal> {
+    async fn last_decision(&mut self) -> Result<Decision, StepError> {
         let shared = &self.shared;
-        let (key, id) = transactional_id(&shared.settings);
+        let id = transactional_id(&shared.settings);
         let request = DescribeTransactionsRequest::default().with_transactional_ids(vec![id]);
-        let asked = self
-            .transaction
-            .ask(&mut self.anyone, shared, &key, &request, DESCRIBE)
-            .await;
+        let asked = ask(&mut self.transaction, shared, &request, DESCRIBE).await;
         let states = match asked {
             Ok(answer) => answer.transaction_states,
             // Brokers before Kafka 3.0 do not say.
-            Err(Refusal::Final(..)) => return Ok(Decision::Abort),
-            Err(refusal) => return Err(refusal),
+            Err(StepError::Refused(..)) => return Ok(Decision::Abort),
+            Err(error) => return Err(error),
         };
         let Some(state) = states.first() else {
             return Ok(Decision::Abort);
         };
-        match self.judge::<DescribeTransactionsRequest>(state.error_code) {
+        match self.check::<DescribeTransactionsRequest>(state.error_code) {
             // There was no transaction of this name; what is not allowed is said at the next step.
-            Ok(()) | Err(Refusal::Final(..)) => {}
-            Err(refusal) => return Err(refusal),
+            Ok(()) | Err(StepError::Refused(..)) => {}
+            Err(error) => return Err(error),
         }
         Ok(match &*state.transaction_state {
             "PrepareCommit" | "CompleteCommit" => Decision::Commit,
@@ -206,11 +216,11 @@ impl Talks {
 
     /// A coordinator that was killed between a decision and telling the partitions of it may take the decision as
     /// carried out when it is back, and has then nothing to end at a start (seen with one broker of Kafka 4.3, whose log
-    /// has a completed transaction with no markers). The partitions stay open: readers wait for ever, the group's
+    /// has a completed transaction with no markers). The partitions stay open: readers wait forever, the group's
     /// offsets cannot be read, and the next transaction's end would be the end of these records as well. So the
     /// decision is carried out once more: an empty transaction that ends in the same way has markers written to all
     /// partitions, which end what is open and do nothing to the others.
-    async fn clear(&mut self, identity: Identity, partitions: &[usize]) -> Result<(), Refusal> {
+    async fn clear(&mut self, identity: ProducerIdentity, partitions: &[usize]) -> Result<(), StepError> {
         self.add(identity, partitions).await?;
         let group = self.shared.settings.transactions.as_ref();
         let group = group.map_or_else(String::new, |known| known.group.clone());
@@ -221,9 +231,9 @@ impl Talks {
         Ok(())
     }
 
-    async fn add(&mut self, identity: Identity, partitions: &[usize]) -> Result<(), Refusal> {
+    async fn add(&mut self, identity: ProducerIdentity, partitions: &[usize]) -> Result<(), StepError> {
         let shared = &self.shared;
-        let (key, id) = transactional_id(&shared.settings);
+        let id = transactional_id(&shared.settings);
         let topic = AddPartitionsToTxnTopic::default()
             .with_name(topic_name(&shared.settings.topic))
             .with_partitions(partitions.iter().map(|partition| *partition as i32).collect());
@@ -232,36 +242,34 @@ impl Talks {
             .with_v3_and_below_producer_id(ProducerId(identity.id))
             .with_v3_and_below_producer_epoch(identity.epoch)
             .with_v3_and_below_topics(vec![topic]);
-        let answer = self
-            .transaction
-            .ask(&mut self.anyone, shared, &key, &request, ADD)
-            .await?;
+        let answer = ask(&mut self.transaction, shared, &request, ADD).await?;
         let numbers = answer
             .results_by_topic_v3_and_below
             .iter()
             .flat_map(|topic| &topic.results_by_partition)
             .map(|partition| partition.partition_error_code);
-        self.judge_all::<AddPartitionsToTxnRequest>(numbers)
+        self.check_all::<AddPartitionsToTxnRequest>(numbers)
     }
 
-    async fn add_offsets(&mut self, identity: Identity, group: &str) -> Result<(), Refusal> {
+    async fn add_offsets(&mut self, identity: ProducerIdentity, group: &str) -> Result<(), StepError> {
         let shared = &self.shared;
-        let (key, id) = transactional_id(&shared.settings);
+        let id = transactional_id(&shared.settings);
         let request = AddOffsetsToTxnRequest::default()
             .with_transactional_id(id)
             .with_producer_id(ProducerId(identity.id))
             .with_producer_epoch(identity.epoch)
             .with_group_id(group_id(group));
-        let answer = self
-            .transaction
-            .ask(&mut self.anyone, shared, &key, &request, ADD_OFFSETS)
-            .await?;
-        self.judge::<AddOffsetsToTxnRequest>(answer.error_code)
+        let answer = ask(&mut self.transaction, shared, &request, ADD_OFFSETS).await?;
+        self.check::<AddOffsetsToTxnRequest>(answer.error_code)
     }
 
-    async fn commit_offsets(&mut self, identity: Identity, offsets: &Offsets) -> Result<(), Refusal> {
+    async fn commit_offsets(
+        &mut self,
+        identity: ProducerIdentity,
+        offsets: &Offsets,
+    ) -> Result<(), StepError> {
         self.add_offsets(identity, &offsets.member.group).await?;
-        let (_, id) = transactional_id(&self.shared.settings);
+        let id = transactional_id(&self.shared.settings);
         let offset = |(partition, offset, metadata): &(i32, i64, String)| {
             TxnOffsetCommitRequestPartition::default()
                 .with_partition_index(*partition)
@@ -281,75 +289,76 @@ impl Talks {
             .with_member_id(StrBytes::from_string(member.member_id.clone()))
             .with_group_instance_id(member.instance_id.clone().map(StrBytes::from_string))
             .with_topics(vec![topic]);
-        let answer = self
-            .group
-            .ask(
-                &mut self.anyone,
-                &self.shared,
-                &member.group,
-                &request,
-                COMMIT_OFFSETS,
-            )
-            .await?;
+        let answer = ask(&mut self.group, &self.shared, &request, COMMIT_OFFSETS).await?;
         let numbers = answer
             .topics
             .iter()
             .flat_map(|topic| &topic.partitions)
             .map(|partition| partition.error_code);
-        self.judge_all::<TxnOffsetCommitRequest>(numbers)
+        self.check_all::<TxnOffsetCommitRequest>(numbers)
     }
 
-    async fn end(&mut self, identity: Identity, decision: Decision) -> Result<(), Refusal> {
+    async fn end(&mut self, identity: ProducerIdentity, decision: Decision) -> Result<(), StepError> {
         let shared = &self.shared;
-        let (key, id) = transactional_id(&shared.settings);
+        let id = transactional_id(&shared.settings);
         let request = EndTxnRequest::default()
             .with_transactional_id(id)
             .with_producer_id(ProducerId(identity.id))
             .with_producer_epoch(identity.epoch)
             .with_committed(decision == Decision::Commit);
-        let answer = self
-            .transaction
-            .ask(&mut self.anyone, shared, &key, &request, END)
-            .await?;
-        self.judge::<EndTxnRequest>(answer.error_code)
+        let answer = ask(&mut self.transaction, shared, &request, END).await?;
+        self.check::<EndTxnRequest>(answer.error_code)
     }
 
-    fn judge<A: Api>(&mut self, number: i16) -> Result<(), Refusal> {
-        self.judge_all::<A>(std::iter::once(number))
+    fn check<A: Api>(&mut self, number: i16) -> Result<(), StepError> {
+        self.check_all::<A>(std::iter::once(number))
     }
 
     /// Of several answers to one request the worst.
-    fn judge_all<A: Api>(&mut self, numbers: impl Iterator<Item = i16>) -> Result<(), Refusal> {
-        let rated = numbers.map(|number| (Verdict::of(number), number));
-        let Some((verdict, number)) = rated.max_by_key(|(verdict, _)| *verdict) else {
+    fn check_all<A: Api>(&mut self, numbers: impl Iterator<Item = i16>) -> Result<(), StepError> {
+        let errors = numbers.filter_map(|number| check(number).err());
+        let Some(code) = errors.max_by_key(|code| code.consequence()) else {
             return Ok(());
         };
-        let trouble = || format!("{}: {}", A::NAME, error::code(number));
-        match verdict {
-            Verdict::Done => Ok(()),
-            Verdict::Wait => Err(Refusal::Soon(trouble())),
-            Verdict::Again => {
+        let text = || format!("{}: {code}", A::NAME);
+        match code.consequence() {
+            Consequence::Wait => Err(StepError::Soon(text())),
+            Consequence::Retry => {
                 // Whoever was responsible may not be any more.
                 self.transaction.forget();
                 self.group.forget();
-                Err(Refusal::Later(trouble()))
+                Err(StepError::Later(text()))
             }
-            Verdict::Final => Err(Refusal::Final(A::NAME, number)),
+            Consequence::Restart | Consequence::Fix => Err(StepError::Refused(A::NAME, code)),
         }
     }
 }
 
+/// Asks a coordinator, once.
+async fn ask<A: Api>(
+    coordinator: &mut Coordinator,
+    shared: &Shared,
+    request: &A,
+    newest: i16,
+) -> Result<A::Answer, StepError> {
+    let asked = coordinator.ask(&shared.cluster, request, newest, PATIENCE).await;
+    asked.map_err(|error| match error {
+        CoordinatorError::NotFound(code) => match code.consequence() {
+            Consequence::Wait | Consequence::Retry => StepError::Later(format!("FindCoordinator: {code}")),
+            Consequence::Restart | Consequence::Fix => StepError::Refused("FindCoordinator", code),
+        },
+        CoordinatorError::Unreachable(error) => StepError::Later(shared.report(&error)),
+        CoordinatorError::Lost(error) if matches!(error.source, ConnectionError::Version { .. }) => {
+            StepError::Refused(A::NAME, ErrorCode::UnsupportedVersion)
+        }
+        CoordinatorError::Lost(error) => StepError::Lost(A::NAME, shared.report(&error)),
+    })
+}
+
 /// Steps other than the first are taken in transactions only.
-fn transactional_id(settings: &Settings) -> (String, TransactionalId) {
-    let id = settings.transactions.as_ref().map_or("", |known| &known.id);
-    (
-        id.to_owned(),
-        settings
-            .transactions
-            .as_ref()
-            .map(Transactions::id)
-            .unwrap_or_default(),
-    )
+fn transactional_id(settings: &Settings) -> TransactionalId {
+    let transactions = settings.transactions.as_ref();
+    transactions.map(Transactions::id).unwrap_or_default()
 }
 
 fn group_id(group: &str) -> GroupId {

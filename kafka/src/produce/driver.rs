@@ -1,30 +1,24 @@
 //! Keeps one writing loop for each leader, one that asks where the topic is, and one that speaks to coordinators.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-
-use tokio::task::{AbortHandle, JoinSet};
 
 use super::shared::Shared;
 use super::state::State;
-use super::{cluster, coordinator, leader};
-use crate::broker::Address;
-use crate::loops::resume;
+use super::{coordinator, leader, metadata};
+use crate::broker::LeaderLoops;
 
 /// The work behind a [`Producer`](super::Producer).
 #[must_use = "nothing is written before run()"]
 pub struct Driver {
     shared: Arc<Shared>,
-    loops: JoinSet<()>,
-    writing: HashMap<i32, (Address, AbortHandle)>,
+    loops: LeaderLoops,
 }
 
 impl Driver {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self {
             shared,
-            loops: JoinSet::new(),
-            writing: HashMap::new(),
+            loops: LeaderLoops::default(),
         }
     }
 
@@ -36,7 +30,7 @@ impl Driver {
     pub async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         let mut changed = shared.changed.subscribe();
-        self.loops.spawn(cluster::follow(Arc::clone(&shared)));
+        self.loops.spawn(metadata::follow(Arc::clone(&shared)));
         self.loops.spawn(coordinator::follow(Arc::clone(&shared)));
         loop {
             changed.mark_unchanged();
@@ -45,7 +39,7 @@ impl Driver {
                 () = shared.gone.cancelled() => break,
                 // The sender lives as long as `shared`.
                 _ = changed.changed() => {}
-                Some(outcome) = self.loops.join_next() => resume(outcome),
+                () = self.loops.ended() => {}
             }
         }
         self.loops.shutdown().await;
@@ -55,18 +49,8 @@ impl Driver {
     /// may wait for an answer.
     fn reconcile(&mut self) {
         let leaders = self.shared.look(State::leaders);
-        for (id, address) in leaders {
-            let known = self.writing.get(&id);
-            if known.is_some_and(|(known, _)| *known == address) {
-                continue;
-            }
-            if let Some((_, moved)) = known {
-                moved.abort();
-            }
-            let task = self
-                .loops
-                .spawn(leader::write(Arc::clone(&self.shared), id, address.clone()));
-            self.writing.insert(id, (address, task));
-        }
+        self.loops.start(leaders, |id, address| {
+            leader::write(Arc::clone(&self.shared), id, address)
+        });
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TopicName};
@@ -12,12 +12,13 @@ use kafka_protocol::protocol::StrBytes;
 use runtime::backoff::Backoff;
 use tokio::sync::watch;
 
-use super::error::{self, Verdict};
-use super::seal::Sealer;
+use super::encoder::BatchEncoder;
+use super::error::check;
 use super::shared::Shared;
-use super::state::Asked;
+use super::state::InFlight;
 use super::{Settings, Transactions};
-use crate::broker::{Address, Connection, ConnectionError};
+use crate::broker::{Address, ConnectionError, LeaderConnection, LeaderLoop, Unanswered, ask_leader};
+use crate::error_code::{Consequence, ErrorCode};
 
 /// The last version before transactions take partitions in by themselves, which the coordinator has to be told else.
 const NEWEST: i16 = 11;
@@ -38,48 +39,36 @@ const ACKS: i16 = -1;
 
 /// Writes what broker `id` leads, until it is dropped.
 pub(super) async fn write(shared: Arc<Shared>, id: i32, address: Address) {
-    let mut writing = Writing {
+    let writing = Writing {
         shared,
         id,
-        address,
-        connection: None,
-        sealer: Sealer::default(),
+        connection: LeaderConnection::new(address),
+        encoder: BatchEncoder::default(),
     };
-    let mut failures = 0;
-    loop {
-        match writing.once().await {
-            Ok(()) => failures = 0,
-            Err(error) => {
-                writing.give_up(&error);
-                tokio::time::sleep(BACKOFF.delay(failures, rand::random())).await;
-                failures += 1;
-            }
-        }
-    }
+    ask_leader(writing, BACKOFF).await;
 }
 
 struct Writing {
     shared: Arc<Shared>,
     id: i32,
-    address: Address,
-    connection: Option<Connection>,
-    sealer: Sealer,
+    connection: LeaderConnection,
+    encoder: BatchEncoder,
 }
 
-impl Writing {
+impl LeaderLoop for Writing {
     async fn once(&mut self) -> Result<(), ConnectionError> {
         let mut changed = self.shared.changed.subscribe();
         self.wait_for_work(&mut changed).await;
-        self.connect().await?;
+        let connection = self.connection.connect(self.shared.cluster.access()).await?;
         let plan = self.shared.look(|state| state.plan(self.id));
-        let Some(connection) = self.connection.as_mut().filter(|_| !plan.is_empty()) else {
+        if plan.is_empty() {
             return Ok(());
-        };
+        }
         let request = request(&self.shared.settings, &plan);
-        let mut exchange = pin!(connection.ask_at_most(&request, NEWEST, PATIENCE));
+        let mut exchange = pin!(connection.ask(&request, NEWEST, PATIENCE));
         let answer = loop {
             changed.mark_unchanged();
-            let ahead = seal_ahead(&self.shared, self.id, &mut self.sealer, &mut changed);
+            let ahead = encode_ahead(&self.shared, self.id, &mut self.encoder, &mut changed);
             tokio::select! {
                 biased;
                 answer = &mut exchange => break answer?,
@@ -90,47 +79,37 @@ impl Writing {
         Ok(())
     }
 
-    /// Returns when there is something to send.
-    async fn wait_for_work(&mut self, changed: &mut watch::Receiver<()>) {
-        loop {
-            changed.mark_unchanged();
-            while seal(&self.shared, self.id, false, &mut self.sealer) {}
-            if self.shared.look(|state| state.has_plan(self.id)) {
-                return;
-            }
-            seal_ahead(&self.shared, self.id, &mut self.sealer, changed).await;
-        }
-    }
-
-    async fn connect(&mut self) -> Result<(), ConnectionError> {
-        let now = Instant::now();
-        if self
-            .connection
-            .as_ref()
-            .is_none_or(|connection| connection.is_expired(now))
-        {
-            self.connection = Some(Connection::open(&self.shared.access, &self.address).await?);
-        }
-        Ok(())
-    }
-
-    /// The connection is of no use any more, and the broker may not lead what it led.
-    fn give_up(&mut self, error: &ConnectionError) {
-        self.connection = None;
-        let trouble = self.shared.report_connection(&self.address, error);
+    fn give_up(&mut self, source: ConnectionError) {
+        self.connection.close();
+        let address = self.connection.address.clone();
+        let text = self.shared.report(&Unanswered { address, source });
         self.shared.change(|state| {
-            state.note(trouble);
+            state.note(text);
             state.doubt(self.id);
         });
     }
 }
 
-/// Seals one batch, if there is one to seal.
-fn seal(shared: &Shared, broker: i32, ahead: bool, sealer: &mut Sealer) -> bool {
+impl Writing {
+    /// Returns when there is something to send.
+    async fn wait_for_work(&mut self, changed: &mut watch::Receiver<()>) {
+        loop {
+            changed.mark_unchanged();
+            while encode(&self.shared, self.id, false, &mut self.encoder) {}
+            if self.shared.look(|state| state.has_plan(self.id)) {
+                return;
+            }
+            encode_ahead(&self.shared, self.id, &mut self.encoder, changed).await;
+        }
+    }
+}
+
+/// Encodes one batch, if there is one to encode.
+fn encode(shared: &Shared, broker: i32, ahead: bool, encoder: &mut BatchEncoder) -> bool {
     let Some(task) = shared.adjust(|state| state.take(broker, ahead)) else {
         return false;
     };
-    let batch = sealer.seal(&task.filling, task.stamp);
+    let batch = encoder.encode(&task.builder, task.identity);
     let leader = shared.adjust(|state| state.put(task, batch));
     if leader != Some(broker) {
         // Another one has waited for it meanwhile.
@@ -139,10 +118,15 @@ fn seal(shared: &Shared, broker: i32, ahead: bool, sealer: &mut Sealer) -> bool 
     true
 }
 
-/// Seals one batch of those that cannot be sent yet; without one, waits for something to happen that was not when
+/// Encodes one batch of those that cannot be sent yet; without one, waits for something to happen that was not when
 /// `changed` was marked last.
-async fn seal_ahead(shared: &Shared, broker: i32, sealer: &mut Sealer, changed: &mut watch::Receiver<()>) {
-    if seal(shared, broker, true, sealer) {
+async fn encode_ahead(
+    shared: &Shared,
+    broker: i32,
+    encoder: &mut BatchEncoder,
+    changed: &mut watch::Receiver<()>,
+) {
+    if encode(shared, broker, true, encoder) {
         tokio::task::yield_now().await;
     } else {
         // The sender lives as long as `shared`.
@@ -150,8 +134,8 @@ async fn seal_ahead(shared: &Shared, broker: i32, sealer: &mut Sealer, changed: 
     }
 }
 
-fn request(settings: &Settings, plan: &[Asked]) -> ProduceRequest {
-    let data = |asked: &Asked| {
+fn request(settings: &Settings, plan: &[InFlight]) -> ProduceRequest {
+    let data = |asked: &InFlight| {
         PartitionProduceData::default()
             .with_index(asked.partition as i32)
             .with_records(Some(asked.batch.clone()))
@@ -166,7 +150,7 @@ fn request(settings: &Settings, plan: &[Asked]) -> ProduceRequest {
         .with_topic_data(vec![topic])
 }
 
-fn take(shared: &Shared, plan: &[Asked], answer: &ProduceResponse) {
+fn take(shared: &Shared, plan: &[InFlight], answer: &ProduceResponse) {
     let answers: HashMap<i32, i16> = answer
         .responses
         .iter()
@@ -176,24 +160,21 @@ fn take(shared: &Shared, plan: &[Asked], answer: &ProduceResponse) {
     let mut refused = None;
     shared.change(|state| {
         for asked in plan {
-            let number = answers.get(&(asked.partition as i32)).copied();
-            match number.map(Verdict::of) {
-                Some(Verdict::Done) => state.arrived(asked),
-                Some(Verdict::Final) => {
-                    let number = number.unwrap_or_default();
-                    refused = refused.or(Some(number));
-                    state.refuse(asked, number);
+            // Not answered at all is as good as not asked.
+            let number = answers.get(&(asked.partition as i32));
+            let outcome = number.map_or(Err(ErrorCode::UnknownServerError), |number| check(*number));
+            match outcome.map_err(|code| (code, code.consequence())) {
+                Ok(()) => state.arrived(asked),
+                Err((code, Consequence::Restart | Consequence::Fix)) if number.is_some() => {
+                    refused = refused.or(Some(code));
+                    state.refuse(asked, code);
                 }
-                // Not answered at all is as good as not asked.
-                Some(Verdict::Again | Verdict::Wait) | None => {
-                    let code = error::code(number.unwrap_or_default());
-                    state.unsettle(asked, format!("Produce: {code}"));
-                }
+                Err((code, _)) => state.unsettle(asked, format!("Produce: {code}")),
             }
         }
     });
     match refused {
         None => shared.works(),
-        Some(number) => shared.refused("Produce", number),
+        Some(code) => shared.refused("Produce", code),
     }
 }

@@ -2,7 +2,7 @@
 //! compressed, numbered and sent as wholes.
 //!
 //! ```text
-//! thread ─Record─► Producer ─batches─► State ◄─who leads─ cluster ─Metadata─► any broker
+//! thread ─Record─► Producer ─batches─► State ◄─who leads─ metadata ─Metadata─► any broker
 //!    ▲                                   │ ▲
 //!    └── committed, failed ──────────────┤ └─steps─ coordinator ─AddPartitions, EndTxn …─► coordinators
 //!                                        ▼
@@ -24,16 +24,15 @@
 //! Memory: open batches and all that have not arrived hold no more than the budget. Buffers are kept to be used again,
 //! at most one a partition.
 
-mod batch;
-mod cluster;
+mod builder;
 mod coordinator;
 mod driver;
+mod encoder;
 mod error;
 mod leader;
-mod link;
+mod metadata;
 mod offsets;
 mod producer;
-mod seal;
 mod shared;
 mod state;
 
@@ -43,14 +42,14 @@ use std::time::Duration;
 use kafka_protocol::messages::TransactionalId;
 use kafka_protocol::protocol::StrBytes;
 
-pub use self::batch::Record;
+pub use self::builder::Record;
 pub use self::driver::Driver;
 pub use self::error::ProduceError;
 pub use self::offsets::Offsets;
 pub use self::producer::{Offer, Producer};
 use self::shared::Shared;
 use crate::broker::Access;
-use crate::context::ErrorReporter;
+use crate::health::ErrorReporter;
 
 /// What is written, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]

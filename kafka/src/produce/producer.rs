@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::batch::{Filling, Record};
+use super::builder::{BatchBuilder, Record};
 use super::error::ProduceError;
 use super::offsets::Offsets;
 use super::shared::Shared;
@@ -36,7 +36,7 @@ pub enum Offer {
 
 #[derive(Default)]
 struct Open {
-    filling: Filling,
+    builder: BatchBuilder,
     /// When it got its first record.
     since: i64,
     /// The last transaction that the driver knows to have records here.
@@ -68,7 +68,7 @@ impl Producer {
         let outcome = self.shared.wait(patience, |state| {
             if let Some(error) = state.failure() {
                 Some(Err(error.clone()))
-            } else if let Some(code) = state.topic_problem() {
+            } else if let Some(code) = state.topic_error() {
                 let topic = topic.clone();
                 Some(Err(ProduceError::Topic { topic, code }))
             } else {
@@ -92,7 +92,7 @@ impl Producer {
         self.now = now;
         self.follow_partitions();
         let linger = i64::try_from(self.shared.settings.linger.as_micros()).unwrap_or(i64::MAX);
-        let is_due = |open: &Open| !open.filling.is_empty() && now - open.since >= linger;
+        let is_due = |open: &Open| !open.builder.is_empty() && now - open.since >= linger;
         if self.open.iter().any(is_due) {
             // Those whose predecessors still wait grow on.
             let free: Vec<bool> = self
@@ -112,7 +112,7 @@ impl Producer {
         if self.open_bytes + self.shared.held() >= self.shared.settings.budget {
             return Offer::Full;
         }
-        if open.filling.is_empty() {
+        if open.builder.is_empty() {
             open.since = self.now;
             if open.touched != self.transaction {
                 open.touched = self.transaction;
@@ -120,9 +120,9 @@ impl Producer {
                 self.shared.change(|state| state.touch(partition, transaction));
             }
         }
-        let before = open.filling.len();
-        open.filling.append(record, self.now / 1_000);
-        let length = open.filling.len();
+        let before = open.builder.len();
+        open.builder.append(record, self.now / 1_000);
+        let length = open.builder.len();
         self.open_bytes += length - before;
         // A batch holds at least one record, and the next one would not fit any more.
         if 2 * length - before > self.batch_bytes {
@@ -134,7 +134,7 @@ impl Producer {
     /// Asks for a commit of everything that was written since the last one, with `offsets`. What is written from now on
     /// belongs to the next transaction. There must be no other commit under way.
     pub fn commit(&mut self, offsets: Option<Offsets>) {
-        self.close(|_, open| !open.filling.is_empty());
+        self.close(|_, open| !open.builder.is_empty());
         self.transaction += 1;
         self.shared.change(|state| state.commit(offsets));
     }
@@ -156,7 +156,7 @@ impl Producer {
 
     /// Blocks until everything that was written has arrived; without transactions.
     pub fn flush(&mut self, patience: Duration) -> Result<(), ProduceError> {
-        self.close(|_, open| !open.filling.is_empty());
+        self.close(|_, open| !open.builder.is_empty());
         let outcome = self.shared.wait(patience, |state| match state.failure() {
             Some(error) => Some(Err(error.clone())),
             None => (state.under_way() == 0).then_some(Ok(())),
@@ -177,10 +177,10 @@ impl Producer {
             let mut bytes = 0;
             for (place, open) in open.iter_mut().enumerate() {
                 if closes(place, open) {
-                    let next = Filling::reusing(state.buffer());
-                    let filling = std::mem::replace(&mut open.filling, next);
-                    bytes += filling.len();
-                    state.push(place, transaction, filling);
+                    let next = BatchBuilder::reusing(state.buffer());
+                    let builder = std::mem::replace(&mut open.builder, next);
+                    bytes += builder.len();
+                    state.push(place, transaction, builder);
                 }
             }
             bytes
@@ -203,7 +203,7 @@ impl Producer {
     }
 
     fn late(&self, doing: &'static str, after: Duration) -> ProduceError {
-        let last = self.shared.look(|state| state.trouble().map(str::to_owned));
+        let last = self.shared.look(|state| state.last_error().map(str::to_owned));
         ProduceError::TimedOut { doing, after, last }
     }
 }

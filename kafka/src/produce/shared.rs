@@ -1,20 +1,21 @@
 //! What the producer's handle, its driver and its loops have in common.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::Settings;
 use super::state::State;
-use super::{Settings, error};
-use crate::broker::{Access, Address, ConnectionError};
-use crate::context::{ErrorReporter, KafkaHealth};
+use crate::broker::{Access, Cluster, Unanswered};
+use crate::error_code::ErrorCode;
+use crate::health::{ErrorReporter, KafkaHealth};
+use crate::issue::{Issue, IssueKind};
 
 pub(super) struct Shared {
-    pub(super) access: Access,
+    pub(super) cluster: Cluster,
     pub(super) settings: Settings,
     pub(super) reporter: ErrorReporter,
     state: Mutex<State>,
@@ -36,7 +37,7 @@ impl Shared {
             told: Condvar::new(),
             held: AtomicUsize::new(0),
             gone: CancellationToken::new(),
-            access,
+            cluster: Cluster::new(access),
             settings,
             reporter,
         }
@@ -97,25 +98,28 @@ impl Shared {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// Gives what it has reported.
-    pub(super) fn report_connection(&self, address: &Address, error: &ConnectionError) -> String {
-        let line = format!("{address}: {}", error.line());
-        self.report(error.code(), &line);
-        if Arc::strong_count(&self.access.standing) == 1 {
-            self.report(RDKafkaErrorCode::AllBrokersDown, "");
-        }
-        line
-    }
-
-    /// What the cluster refuses, in librdkafka's words.
-    pub(super) fn report(&self, code: RDKafkaErrorCode, text: &str) {
-        self.reporter.error(&KafkaError::Global(code), text);
+    /// A broker has not answered. Gives what was reported.
+    pub(super) fn report(&self, error: &Unanswered) -> String {
+        self.cluster.report(error, &self.reporter)
     }
 
     /// A broker has answered with a refusal.
-    pub(super) fn refused(&self, request: &'static str, number: i16) {
-        let code = error::code(number);
-        self.report(code, &format!("{request} is refused: {code}"));
+    pub(super) fn refused(&self, request: &'static str, code: ErrorCode) {
+        let text = format!("{request} is refused: {code}");
+        match code {
+            ErrorCode::TopicAuthorizationFailed
+            | ErrorCode::GroupAuthorizationFailed
+            | ErrorCode::ClusterAuthorizationFailed
+            | ErrorCode::TransactionalIdAuthorizationFailed => {
+                self.reporter
+                    .issue(Issue::of_cluster(IssueKind::NotAuthorised, text));
+            }
+            ErrorCode::UnknownTopicOrPartition => {
+                self.reporter
+                    .issue(Issue::of_cluster(IssueKind::TopicMissing, text));
+            }
+            code => self.reporter.passing(&format!("{code:?}"), &text),
+        }
     }
 
     /// A broker has answered. As long as the topic is refused, that says no more than that connections stand.
@@ -123,9 +127,9 @@ impl Shared {
         let is_connected = match self.reporter.health() {
             KafkaHealth::Working => return,
             KafkaHealth::Connecting => false,
-            KafkaHealth::Failing(problem) => !problem.kind.is_about_connections(),
+            KafkaHealth::Failing(issue) => !issue.kind.is_about_connections(),
         };
-        if !is_connected || self.look(State::topic_problem).is_none() {
+        if !is_connected || self.look(State::topic_error).is_none() {
             self.reporter.works();
         }
     }

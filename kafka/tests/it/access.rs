@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use api::{Kafka as KafkaSpec, Sasl, SaslMechanism, SecretRef, Security, SecurityProtocol};
 use kafka::admin::{AdminError, partition_counts};
 use kafka::client::client_config;
-use kafka::problem::ProblemKind;
+use kafka::issue::IssueKind;
 use runtime::secrets::Secrets;
 use testbed::{KAFKA_PASSWORD, KAFKA_USER, Kafka};
 
@@ -102,7 +102,7 @@ async fn a_client_certificate_gets_in() {
     let config = client_config(&spec, &secrets, "access-test").unwrap();
     let refused = partition_counts(&config, &["access.missing"], TIMEOUT).await;
     assert!(
-        matches!(&refused, Err(AdminError::Connection(problem)) if problem.kind == ProblemKind::Tls),
+        matches!(&refused, Err(AdminError::Connection(issue)) if issue.kind == IssueKind::Tls),
         "{refused:?}"
     );
 
@@ -126,52 +126,49 @@ async fn what_does_not_fit_is_named_at_once() {
             spec(kafka.sasl_bootstrap(), SaslPlaintext, Some(Plain), NO_CA),
             "wrong",
             &own,
-            ProblemKind::Authentication,
+            IssueKind::Authentication,
         ),
         (
             spec(kafka.sasl_tls_bootstrap(), SaslSsl, Some(ScramSha512), WITH_CA),
             "wrong",
             &own,
-            ProblemKind::Authentication,
+            IssueKind::Authentication,
         ),
         (
             spec(kafka.tls_bootstrap(), Ssl, None, WITH_CA),
             "",
             &foreign,
-            ProblemKind::Tls,
+            IssueKind::Tls,
         ),
         (
             spec(kafka.tls_bootstrap(), Plaintext, None, NO_CA),
             "",
             &own,
-            ProblemKind::WrongProtocol,
+            IssueKind::WrongProtocol,
         ),
         (
             spec(kafka.bootstrap(), Ssl, None, WITH_CA),
             "",
             &own,
-            ProblemKind::WrongProtocol,
+            IssueKind::WrongProtocol,
         ),
         (
             spec(kafka.sasl_bootstrap(), Plaintext, None, NO_CA),
             "",
             &own,
-            ProblemKind::WrongProtocol,
+            IssueKind::WrongProtocol,
         ),
     ] {
         let begun = std::time::Instant::now();
         let result = converse(&spec, password, ca.clone()).await;
-        let Err(AdminError::Connection(problem)) = &result else {
+        let Err(AdminError::Connection(issue)) = &result else {
             panic!("{spec:?}: {result:?}")
         };
-        assert_eq!(problem.kind, kind, "{problem}");
-        assert!(
-            problem.to_string().contains(&spec.bootstrap_servers[0]),
-            "{problem}"
-        );
+        assert_eq!(issue.kind, kind, "{issue}");
+        assert!(issue.to_string().contains(&spec.bootstrap_servers[0]), "{issue}");
         assert!(
             begun.elapsed() < TIMEOUT / 2,
-            "{problem} took {:?}",
+            "{issue} took {:?}",
             begun.elapsed()
         );
     }

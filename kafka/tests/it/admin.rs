@@ -1,4 +1,4 @@
-//! Topics are made as planned, by several at once, and a refusal says what would do.
+//! Topics are made as planned, by several at once, and a refusal says the remedy.
 
 use kafka::admin::TopicOutcome::{Created, Raised, Unchanged};
 use kafka::admin::{TopicPlan, delete_topics, ensure_topics, partition_counts};

@@ -1,7 +1,7 @@
 //! Records through connections of our own: all that were written, and no others.
 
-use kafka::fetch::{Chunk, TroubleKind, Watermarks};
-use kafka::problem::ProblemKind;
+use kafka::fetch::{Chunk, PartitionErrorKind, Watermarks};
+use kafka::issue::IssueKind;
 use rdkafka::admin::AdminOptions;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, Producer};
@@ -167,9 +167,9 @@ async fn a_position_that_retention_has_passed_is_told_and_rests() {
     let mut reader = Reader::plain(&bootstrap);
     for outside in [10, 101] {
         let generation = reader.fetcher.set(partition.clone(), outside);
-        let trouble = reader.trouble().await;
-        assert!(matches!(trouble.kind, TroubleKind::OutOfRange), "{trouble:?}");
-        assert_eq!((trouble.generation, trouble.offset), (generation, outside));
+        let error = reader.error().await;
+        assert!(matches!(error.kind, PartitionErrorKind::OutOfRange), "{error:?}");
+        assert_eq!((error.generation, error.offset), (generation, outside));
     }
     let marks = reader.fetcher.watermarks(&partition, TIMEOUT).await.unwrap();
     assert_eq!((marks.low, marks.high), (60, 100));
@@ -198,12 +198,12 @@ async fn a_topic_that_is_made_again_is_told_and_rests() {
         .delete_topics(&["fetch.recreated"], &AdminOptions::new())
         .await
         .unwrap();
-    assert!(matches!(reader.trouble().await.kind, TroubleKind::Missing));
-    assert_eq!(reader.failure().await.kind, ProblemKind::TopicMissing);
+    assert!(matches!(reader.error().await.kind, PartitionErrorKind::Missing));
+    assert_eq!(reader.failure().await.kind, IssueKind::TopicMissing);
     topic(&config, "fetch.recreated", &[]).await;
     produce(&config, &partition, 500..700);
-    let trouble = reader.trouble().await;
-    assert!(matches!(trouble.kind, TroubleKind::Recreated), "{trouble:?}");
+    let error = reader.error().await;
+    assert!(matches!(error.kind, PartitionErrorKind::Recreated), "{error:?}");
     let got = reader.read(&partition, 0, 200).await;
     assert_eq!(got, expected(500..700, 0));
     reader.works().await;
@@ -286,8 +286,8 @@ async fn what_is_not_there_is_told_and_awaited() {
     let mut reader = Reader::plain(&bootstrap);
     let partition = partition("fetch.later", 0);
     let generation = reader.fetcher.set(partition.clone(), 0);
-    let trouble = reader.trouble().await;
-    assert!(matches!(trouble.kind, TroubleKind::Missing), "{trouble:?}");
+    let error = reader.error().await;
+    assert!(matches!(error.kind, PartitionErrorKind::Missing), "{error:?}");
     let missing = reader.fetcher.watermarks(&partition, TIMEOUT).await.unwrap_err();
     assert_eq!(missing.to_string(), "fetch.later/0 is not there");
     topic(&config, "fetch.later", &[]).await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use api::{Kafka as KafkaSpec, Sasl, SaslMechanism, SecretRef, Security, SecurityProtocol};
 use kafka::broker::{Access, AccessError};
-use kafka::problem::{Problem, ProblemKind};
+use kafka::issue::{Issue, IssueKind};
 use runtime::secrets::Secrets;
 use testbed::{KAFKA_PASSWORD, KAFKA_USER, Kafka};
 
@@ -81,7 +81,7 @@ async fn every_protocol_and_mechanism_reads() {
 }
 
 /// What the reader's reporter says of this access.
-async fn problem(spec: &KafkaSpec, secrets: &Secrets) -> Problem {
+async fn issue(spec: &KafkaSpec, secrets: &Secrets) -> Issue {
     let reader = Reader::open(spec, secrets, MIB);
     let _ = reader.fetcher.set(partition("fetch.nothing", 0), 0);
     reader.failure().await
@@ -101,7 +101,7 @@ async fn what_does_not_fit_is_named() {
             Some(Plain),
             "wrong",
             &own,
-            ProblemKind::Authentication,
+            IssueKind::Authentication,
         ),
         (
             kafka.sasl_bootstrap(),
@@ -109,7 +109,7 @@ async fn what_does_not_fit_is_named() {
             Some(ScramSha256),
             "wrong",
             &own,
-            ProblemKind::Authentication,
+            IssueKind::Authentication,
         ),
         (
             kafka.sasl_tls_bootstrap(),
@@ -117,25 +117,25 @@ async fn what_does_not_fit_is_named() {
             Some(ScramSha512),
             "wrong",
             &own,
-            ProblemKind::Authentication,
+            IssueKind::Authentication,
         ),
-        (kafka.tls_bootstrap(), Ssl, None, "", &foreign, ProblemKind::Tls),
+        (kafka.tls_bootstrap(), Ssl, None, "", &foreign, IssueKind::Tls),
         (
             kafka.tls_bootstrap(),
             Plaintext,
             None,
             "",
             &own,
-            ProblemKind::WrongProtocol,
+            IssueKind::WrongProtocol,
         ),
-        (kafka.bootstrap(), Ssl, None, "", &own, ProblemKind::WrongProtocol),
+        (kafka.bootstrap(), Ssl, None, "", &own, IssueKind::WrongProtocol),
         (
             kafka.sasl_bootstrap(),
             Plaintext,
             None,
             "",
             &own,
-            ProblemKind::WrongProtocol,
+            IssueKind::WrongProtocol,
         ),
         (
             kafka.bootstrap(),
@@ -143,7 +143,7 @@ async fn what_does_not_fit_is_named() {
             Some(Plain),
             KAFKA_PASSWORD,
             &own,
-            ProblemKind::WrongProtocol,
+            IssueKind::WrongProtocol,
         ),
         (
             "127.0.0.1:1".to_owned(),
@@ -151,7 +151,7 @@ async fn what_does_not_fit_is_named() {
             None,
             "",
             &own,
-            ProblemKind::Unreachable,
+            IssueKind::Unreachable,
         ),
         (
             "nosuchhost.invalid:9092".to_owned(),
@@ -159,16 +159,13 @@ async fn what_does_not_fit_is_named() {
             None,
             "",
             &own,
-            ProblemKind::UnknownHost,
+            IssueKind::UnknownHost,
         ),
     ] {
         let spec = spec(bootstrap, protocol, mechanism);
-        let problem = problem(&spec, &secrets(password, ca.clone(), None)).await;
-        assert_eq!(problem.kind, kind, "{spec:?}: {problem}");
-        assert!(
-            problem.to_string().contains(&spec.bootstrap_servers[0]),
-            "{problem}"
-        );
+        let issue = issue(&spec, &secrets(password, ca.clone(), None)).await;
+        assert_eq!(issue.kind, kind, "{spec:?}: {issue}");
+        assert!(issue.to_string().contains(&spec.bootstrap_servers[0]), "{issue}");
     }
 }
 
@@ -189,8 +186,8 @@ async fn a_client_certificate_gets_in() {
     let own = (certificates.client_certificate(), certificates.client_key());
     let secrets = secrets("", certificates.ca(), Some(own));
     let mut spec = spec(kafka.tls_bootstrap(), Ssl, None);
-    let refused = problem(&spec, &secrets).await;
-    assert_eq!(refused.kind, ProblemKind::Tls, "{refused}");
+    let refused = issue(&spec, &secrets).await;
+    assert_eq!(refused.kind, IssueKind::Tls, "{refused}");
 
     spec.security.certificate = Some(secret("own"));
     let mut reader = Reader::open(&spec, &secrets, MIB);
@@ -244,9 +241,9 @@ async fn what_is_not_allowed_is_named_until_it_is() {
     // What is allowed is read, and does not hide what is not.
     assert_eq!(reader.read(&allowed, 0, 10).await, expected(0..10, 0));
     for step in ["neither", "to describe"] {
-        let problem = reader.failure().await;
-        assert_eq!(problem.kind, ProblemKind::NotAuthorised, "{step}: {problem}");
-        assert!(problem.to_string().contains("fetch.forbidden"), "{problem}");
+        let issue = reader.failure().await;
+        assert_eq!(issue.kind, IssueKind::NotAuthorised, "{step}: {issue}");
+        assert!(issue.to_string().contains("fetch.forbidden"), "{issue}");
         allow(
             if step == "neither" { "Describe" } else { "Read" },
             "fetch.forbidden",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use api::Partition;
 use kafka::admin::{TopicPlan, ensure_topics};
-use kafka::problem::ProblemKind;
+use kafka::issue::IssueKind;
 use rdkafka::ClientConfig;
 use testbed::{Direction, Kafka, eventually};
 use tokio::task::spawn_blocking;
@@ -87,8 +87,8 @@ async fn a_restart_is_survived() {
     let position = got.len();
 
     kafka.kill_broker(1).unwrap();
-    let problem = reader.failure().await;
-    assert_eq!(problem.kind, ProblemKind::Unreachable, "{problem}");
+    let issue = reader.failure().await;
+    assert_eq!(issue.kind, IssueKind::Unreachable, "{issue}");
     let away = reader
         .fetcher
         .watermarks(&partition, Duration::from_millis(500))

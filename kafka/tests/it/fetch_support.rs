@@ -3,10 +3,10 @@
 use api::{Kafka as KafkaSpec, Partition, Security, SecurityProtocol};
 use kafka::admin::{TopicPlan, ensure_topics};
 use kafka::broker::Access;
-use kafka::context::{ErrorReporter, KafkaHealth};
-use kafka::fetch::{self, Chunk, Chunks, Fetched, Fetcher, Scratch, Trouble};
-use kafka::problem::Problem;
-use kafka::sequence::{HEADER, RecordSequence};
+use kafka::fetch::{self, Chunk, Chunks, Fetched, Fetcher, PartitionError, Scratch};
+use kafka::formats::sequence::{HEADER, RecordSequence};
+use kafka::health::{ErrorReporter, KafkaHealth};
+use kafka::issue::Issue;
 use rdkafka::ClientConfig;
 use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
@@ -16,7 +16,7 @@ use runtime::secrets::Secrets;
 use testbed::eventually;
 use tokio_util::sync::CancellationToken;
 
-use crate::{TIMEOUT, config, plan};
+use crate::{TIMEOUT, plan};
 
 const MIB: usize = 1024 * 1024;
 
@@ -44,8 +44,7 @@ impl Reader {
 
     pub(crate) fn open(spec: &KafkaSpec, secrets: &Secrets, budget: usize) -> Self {
         let access = Access::new(spec, secrets, "fetch-test").unwrap();
-        let mut config = config(spec.bootstrap_servers.join(","));
-        let reporter = ErrorReporter::new("fetch-test", &mut config);
+        let reporter = ErrorReporter::new("fetch-test");
         let (fetcher, chunks, driver) = fetch::open(access, budget, reporter.clone());
         let stop = CancellationToken::new();
         tokio::spawn(driver.run(stop.clone()));
@@ -67,22 +66,22 @@ impl Reader {
     pub(crate) async fn chunk(&mut self) -> Chunk {
         match self.next().await {
             Fetched::Chunk(chunk) => chunk,
-            Fetched::Trouble(trouble) => panic!("{trouble:?}"),
+            Fetched::Error(error) => panic!("{error:?}"),
         }
     }
 
-    pub(crate) async fn trouble(&mut self) -> Trouble {
+    pub(crate) async fn error(&mut self) -> PartitionError {
         loop {
-            if let Fetched::Trouble(trouble) = self.next().await {
-                return trouble;
+            if let Fetched::Error(error) = self.next().await {
+                return error;
             }
         }
     }
 
     /// Waits until something is wrong.
-    pub(crate) async fn failure(&self) -> Problem {
+    pub(crate) async fn failure(&self) -> Issue {
         let failure = async || match self.reporter.health() {
-            KafkaHealth::Failing(problem) => Ok(problem),
+            KafkaHealth::Failing(issue) => Ok(issue),
             health => Err(format!("{health:?}")),
         };
         eventually(TIMEOUT, failure).await.unwrap()

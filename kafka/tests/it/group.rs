@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use kafka::admin::ensure_topics;
-use kafka::checkpoint::Checkpoint;
+use kafka::formats::checkpoint::Checkpoint;
 use kafka::group::{Committed, GroupError, Settings};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};

@@ -5,8 +5,8 @@ use std::time::Instant;
 use api::{Kafka as KafkaSpec, Sasl, SaslMechanism, SecretRef, SecurityProtocol};
 use kafka::admin::ensure_topics;
 use kafka::broker::Access;
-use kafka::context::KafkaHealth;
 use kafka::group::GroupError;
+use kafka::health::KafkaHealth;
 use runtime::secrets::Secrets;
 use testbed::{Direction, KAFKA_PASSWORD, KAFKA_USER, Kafka, eventually};
 
@@ -139,7 +139,7 @@ pub(crate) fn secrets() -> Secrets {
     })
 }
 
-/// Without the rights it says so, and does not try for ever.
+/// Without the rights it says so, and does not try forever.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_allowed_is_named() {
     const GROUP: &str = "group-forbidden";

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kafka::broker::Access;
-use kafka::context::ErrorReporter;
 use kafka::group::{self, Changes, Committed, GroupError, Member, Membership, Settings};
-use rdkafka::ClientConfig;
+use kafka::health::ErrorReporter;
 use runtime::secrets::Secrets;
 use testbed::eventually;
 use tokio::task::JoinHandle;
@@ -49,7 +48,7 @@ impl Peer {
     }
 
     pub(crate) fn join_through(access: Access, settings: Settings) -> Self {
-        let reporter = ErrorReporter::new("group-test", &mut ClientConfig::new());
+        let reporter = ErrorReporter::new("group-test");
         let (member, driver) = group::join(settings, access, reporter.clone());
         Self {
             member: Some(member),

@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
-use kafka::context::{ErrorReporter, KafkaHealth, ReportingContext};
-use kafka::problem::{Problem, ProblemKind};
+use kafka::health::KafkaHealth;
+use kafka::issue::{Issue, IssueKind};
+use kafka::librdkafka::ReportingContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use testbed::{Kafka, eventually};
 
 use crate::{TIMEOUT, config};
 
-/// Polls `consumer` until its connection fails, and gives the problem.
-async fn failure(consumer: &BaseConsumer<ReportingContext>) -> Problem {
+/// Polls `consumer` until its connection fails, and gives the issue.
+async fn failure(consumer: &BaseConsumer<ReportingContext>) -> Issue {
     let look = async || {
         consumer.poll(Duration::from_millis(50));
         match consumer.context().reporter.health() {
-            KafkaHealth::Failing(problem) => Some(problem),
+            KafkaHealth::Failing(issue) => Some(issue),
             _ => None,
         }
     };
@@ -41,35 +42,32 @@ async fn a_broker_that_goes_and_comes_back_is_noticed() {
         .set("socket.timeout.ms", "2000")
         .set("socket.connection.setup.timeout.ms", "1000");
     config.set("reconnect.backoff.max.ms", "1000");
-    let reporter = ErrorReporter::new("test", &mut config);
-    let consumer: BaseConsumer<_> = config
-        .create_with_context(ReportingContext {
-            reporter: reporter.clone(),
-        })
-        .unwrap();
+    let context = ReportingContext::new("test", &mut config);
+    let reporter = context.reporter.clone();
+    let consumer: BaseConsumer<_> = config.create_with_context(context).unwrap();
     consumer.subscribe(&["health.missing"]).unwrap();
 
     // The connection stands, and what is missing is named.
-    let problem = failure(&consumer).await;
-    assert_eq!(problem.kind, ProblemKind::TopicMissing);
-    assert!(problem.to_string().contains("health.missing"), "{problem}");
+    let issue = failure(&consumer).await;
+    assert_eq!(issue.kind, IssueKind::TopicMissing);
+    assert!(issue.to_string().contains("health.missing"), "{issue}");
     reporter.works();
     assert_eq!(reporter.health(), KafkaHealth::Working);
 
     let before = reporter.errors();
     kafka.kill_broker(1).unwrap();
-    let problem = failure(&consumer).await;
-    assert_eq!(problem.kind, ProblemKind::Unreachable);
-    assert!(problem.to_string().contains(&kafka.bootstrap()), "{problem}");
+    let issue = failure(&consumer).await;
+    assert_eq!(issue.kind, IssueKind::Unreachable);
+    assert!(issue.to_string().contains(&kafka.bootstrap()), "{issue}");
     assert!(reporter.errors() > before);
     kafka.start_broker(1).await.unwrap();
     recovery(&consumer).await;
 
     // A frozen broker's kernel still accepts connections, so librdkafka has no error to report.
     kafka.freeze_broker(1).unwrap();
-    let problem = failure(&consumer).await;
-    assert_eq!(problem.kind, ProblemKind::Unreachable);
-    assert!(problem.to_string().contains("timed out"), "{problem}");
+    let issue = failure(&consumer).await;
+    assert_eq!(issue.kind, IssueKind::Unreachable);
+    assert!(issue.to_string().contains("timed out"), "{issue}");
     kafka.thaw_broker(1).unwrap();
     recovery(&consumer).await;
 }

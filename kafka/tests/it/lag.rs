@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use kafka::admin::ensure_topics;
 use kafka::broker::Access;
-use kafka::commit_metadata::Telemetry;
+use kafka::formats::commit_metadata::Telemetry;
+use kafka::issue::IssueKind;
 use kafka::lag::{Isolation, LagError, LagReader, PartitionLag, Range};
-use kafka::problem::ProblemKind;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -240,11 +240,11 @@ async fn what_cannot_be_read_is_an_error_and_not_zero() {
     let failed = nowhere
         .read("lag-nobody", &["lag.missing"], Duration::from_secs(3))
         .await;
-    let Err(LagError::Problem(problem)) = failed else {
+    let Err(LagError::Issue(issue)) = failed else {
         panic!("{failed:?}")
     };
     assert_eq!(
-        (problem.kind, problem.broker.as_str()),
-        (ProblemKind::Unreachable, "127.0.0.1:1")
+        (issue.kind, issue.broker.as_str()),
+        (IssueKind::Unreachable, "127.0.0.1:1")
     );
 }

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use kafka::admin::{TopicPlan, ensure_topics};
 use kafka::broker::Access;
+use kafka::issue::IssueKind;
 use kafka::lag::{Isolation, LagError, LagReader, PartitionLag};
-use kafka::problem::ProblemKind;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -114,11 +114,11 @@ async fn a_restart_is_told_while_it_lasts_and_survived() {
     let patience = Duration::from_secs(3);
     let begun = Instant::now();
     let away = reader.read(GROUP, &[TOPIC], patience).await;
-    let Err(LagError::Problem(problem)) = &away else {
+    let Err(LagError::Issue(issue)) = &away else {
         panic!("{away:?}")
     };
-    assert_eq!(problem.kind, ProblemKind::Unreachable, "{problem}");
-    assert!(problem.to_string().contains(&kafka.bootstrap()), "{problem}");
+    assert_eq!(issue.kind, IssueKind::Unreachable, "{issue}");
+    assert!(issue.to_string().contains(&kafka.bootstrap()), "{issue}");
     assert!(begun.elapsed() >= patience, "it may be back in a moment");
 
     kafka.start_broker(1).await.unwrap();
@@ -156,11 +156,11 @@ async fn what_is_not_allowed_is_named() {
     for (kind, name) in [("--topic", TOPIC), ("--group", GROUP)] {
         let begun = Instant::now();
         let failed = reader.read(GROUP, &[TOPIC], TIMEOUT).await;
-        let Err(LagError::Problem(problem)) = &failed else {
+        let Err(LagError::Issue(issue)) = &failed else {
             panic!("{failed:?}")
         };
-        assert_eq!(problem.kind, ProblemKind::NotAuthorised, "{problem}");
-        assert!(problem.to_string().contains(name), "{problem}");
+        assert_eq!(issue.kind, IssueKind::NotAuthorised, "{issue}");
+        assert!(issue.to_string().contains(name), "{issue}");
         assert!(begun.elapsed() < TIMEOUT, "waiting does not help");
         allow(&kafka, "Describe", kind, name).await;
     }

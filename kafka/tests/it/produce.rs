@@ -3,9 +3,9 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use kafka::ErrorCode;
 use kafka::admin::{TopicPlan, ensure_topics};
 use kafka::produce::ProduceError;
-use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::mocking::MockCluster;
 use testbed::Kafka;
 
@@ -106,7 +106,7 @@ async fn a_predecessor_is_fenced() {
     assert!(
         matches!(
             error.code(),
-            RDKafkaErrorCode::InvalidProducerEpoch | RDKafkaErrorCode::ProducerFenced
+            Some(ErrorCode::InvalidProducerEpoch | ErrorCode::ProducerFenced)
         ),
         "{error}"
     );
@@ -190,7 +190,7 @@ async fn a_topic_that_is_missing_is_named() {
     let mut writer = Writer::plain(&bootstrap, "produce.missing", Some("produce.missing"));
     let error = writer.start().unwrap_err();
     assert!(
-        matches!(&error, ProduceError::Topic { topic, code: RDKafkaErrorCode::UnknownTopicOrPartition }
+        matches!(&error, ProduceError::Topic { topic, code: ErrorCode::UnknownTopicOrPartition }
             if topic == "produce.missing"),
         "{error}"
     );

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use kafka::context::ErrorReporter;
+use kafka::health::ErrorReporter;
 use testbed::{Cut, Direction, Kafka, eventually};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep;

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use api::Kafka as KafkaSpec;
 use kafka::admin::{TopicPlan, ensure_topics};
 use kafka::broker::Access;
-use kafka::context::ErrorReporter;
+use kafka::formats::sequence::{HEADER, RecordSequence};
 use kafka::group::Membership;
+use kafka::health::ErrorReporter;
 use kafka::produce::{self, Offer, Offsets, ProduceError, Producer, Record, Settings, Transactions};
-use kafka::sequence::{HEADER, RecordSequence};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers, Message};
@@ -53,7 +53,7 @@ impl Writer {
 
     pub(crate) fn open(spec: &KafkaSpec, secrets: &Secrets, topic: &str, id: Option<&str>) -> Self {
         let access = Access::new(spec, secrets, "produce-test").unwrap();
-        let reporter = ErrorReporter::new("produce-test", &mut config(spec.bootstrap_servers.join(",")));
+        let reporter = ErrorReporter::new("produce-test");
         let settings = Settings {
             topic: topic.to_owned(),
             transactions: id.map(|id| Transactions {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kafka::admin::ensure_topics;
-use kafka::checkpoint::Checkpoint;
+use kafka::formats::checkpoint::Checkpoint;
 use kafka::lag::LagReader;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};

@@ -14,9 +14,13 @@
     clippy::missing_panics_doc
 )]
 
+mod answer;
+mod call;
 pub mod play;
 mod server;
+mod snapshot;
 mod store;
 
-pub use server::{ApiServer, Call, Fault, Server};
+pub use call::Call;
+pub use server::{ApiServer, Fault, Server};
 pub use store::{Key, Refused, Store, merge};

@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, stream};
 use http::{Request, Response};
 use http_body_util::{BodyExt, StreamBody};
@@ -14,43 +13,9 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-use crate::store::{Change, Key, Refused, Store};
-
-/// One request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Call {
-    /// As RBAC names it.
-    pub verb: &'static str,
-    /// The API group; empty for the core.
-    pub group: String,
-    /// The plural.
-    pub resource: String,
-    /// `status` and the like.
-    pub subresource: Option<String>,
-    /// Empty: all.
-    pub namespace: String,
-    /// Empty: not about one.
-    pub name: String,
-}
-
-impl Call {
-    /// Whether it writes something that matters: neither an event nor a lease.
-    #[must_use]
-    pub fn writes(&self) -> bool {
-        matches!(self.verb, "patch" | "create" | "delete")
-            && self.resource != "events"
-            && self.resource != "leases"
-    }
-
-    /// The resource, with its subresource.
-    #[must_use]
-    pub fn full_resource(&self) -> String {
-        match &self.subresource {
-            Some(subresource) => format!("{}/{subresource}", self.resource),
-            None => self.resource.clone(),
-        }
-    }
-}
+use crate::answer::{Frames, event, failed, line, only_metadata, respond, selected, status, whole};
+use crate::call::{Call, decoded};
+use crate::store::{Key, Refused, Store};
 
 /// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -71,7 +36,6 @@ type FaultFn = Box<dyn FnMut(&Call) -> Fault + Send>;
 
 /// What a server is made of.
 pub struct Server {
-    /// The objects.
     pub store: Store,
     /// All requests so far.
     pub calls: Vec<Call>,
@@ -103,23 +67,6 @@ impl Server {
     }
 }
 
-/// What there is, by plural.
-const RESOURCES: [&str; 13] = [
-    "configmaps",
-    "cronjobs",
-    "deployments",
-    "events",
-    "jobs",
-    "leases",
-    "networkpolicies",
-    "poddisruptionbudgets",
-    "pods",
-    "secrets",
-    "serviceaccounts",
-    "services",
-    "streampipelines",
-];
-
 impl ApiServer {
     /// An empty one; `play` is what controllers of Kubernetes do after each change.
     #[must_use]
@@ -143,7 +90,6 @@ impl ApiServer {
         axum::serve(listener, axum::Router::new().fallback_service(self)).await
     }
 
-    /// Its parts.
     pub fn lock(&self) -> MutexGuard<'_, Server> {
         self.server.lock().unwrap()
     }
@@ -216,7 +162,7 @@ impl ApiServer {
         };
         let metadata = header("accept").contains("PartialObjectMetadata");
         let watching = asked("watch").as_deref() == Some("true");
-        let Some(call) = call(parts.method.as_str(), parts.uri.path(), watching) else {
+        let Some(call) = Call::parse(parts.method.as_str(), parts.uri.path(), watching) else {
             return failed(&Refused(404, "NotFound", "no such group".to_owned()));
         };
         let (fault, away) = {
@@ -278,7 +224,7 @@ impl ApiServer {
                     (version.parse().unwrap(), skip.parse().unwrap())
                 });
                 let limit = asked("limit").map_or(usize::MAX, |limit| limit.parse().unwrap());
-                let objects = server.store.at(version, |other| concerns(call, other));
+                let objects = server.store.at(version, |other| call.concerns(other));
                 let selector = asked("labelSelector");
                 let items: Vec<Value> = objects
                     .into_iter()
@@ -353,124 +299,6 @@ impl ApiServer {
         });
         respond(200, lines.map(|bytes| Ok(http_body::Frame::data(bytes))).boxed())
     }
-}
-
-fn event(call: &Call, change: &Change, selector: Option<&str>, metadata: bool) -> Option<Value> {
-    if !concerns(call, &change.key) {
-        return None;
-    }
-    let seen = |object: &Option<Value>| object.clone().filter(|object| selected(object, selector));
-    let (kind, mut object) = match (seen(&change.before), seen(&change.after)) {
-        (None, Some(after)) => ("ADDED", after),
-        (Some(_), Some(after)) => ("MODIFIED", after),
-        (Some(before), None) => ("DELETED", before),
-        (None, None) => return None,
-    };
-    object["metadata"]["resourceVersion"] = json!(change.version.to_string());
-    let object = if metadata { only_metadata(&object) } else { object };
-    Some(json!({ "type": kind, "object": object }))
-}
-
-fn concerns(call: &Call, key: &Key) -> bool {
-    key.0 == call.group && key.1 == call.resource && (call.namespace.is_empty() || key.2 == call.namespace)
-}
-
-fn selected(object: &Value, selector: Option<&str>) -> bool {
-    selector
-        .unwrap_or_default()
-        .split(',')
-        .filter(|pair| !pair.is_empty())
-        .all(|pair| {
-            let (name, value) = pair.split_once('=').unwrap();
-            object["metadata"]["labels"][name] == value
-        })
-}
-
-fn only_metadata(object: &Value) -> Value {
-    if let Value::Array(items) = &object["items"] {
-        let items: Vec<Value> = items.iter().map(only_metadata).collect();
-        return json!({
-            "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1",
-            "metadata": object["metadata"], "items": items,
-        });
-    }
-    json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"] })
-}
-
-fn call(method: &str, path: &str, watching: bool) -> Option<Call> {
-    let mut parts = path.split('/').filter(|part| !part.is_empty());
-    let group = match parts.next()? {
-        "api" => String::new(),
-        _ => parts.next()?.to_owned(),
-    };
-    parts.next()?;
-    let mut next = parts.next()?;
-    let mut namespace = String::new();
-    if next == "namespaces" {
-        parts.next()?.clone_into(&mut namespace);
-        next = parts.next()?;
-    }
-    RESOURCES.iter().find(|plural| **plural == next)?;
-    let name = parts.next().unwrap_or_default().to_owned();
-    let verb = match (method, watching, name.is_empty()) {
-        ("GET", true, _) => "watch",
-        ("GET", false, true) => "list",
-        ("GET", false, false) => "get",
-        ("POST", ..) => "create",
-        ("PATCH", ..) => "patch",
-        ("DELETE", ..) => "delete",
-        other => panic!("{other:?}"),
-    };
-    Some(Call {
-        verb,
-        group,
-        resource: next.to_owned(),
-        subresource: parts.next().map(str::to_owned),
-        namespace,
-        name,
-    })
-}
-
-type Frames = BoxStream<'static, Result<http_body::Frame<Bytes>, Infallible>>;
-
-fn line(value: &Value) -> Bytes {
-    Bytes::from(format!("{value}\n"))
-}
-
-fn whole(code: u16, value: &Value) -> Response<StreamBody<Frames>> {
-    let bytes = Bytes::from(value.to_string());
-    respond(code, stream::iter([Ok(http_body::Frame::data(bytes))]).boxed())
-}
-
-fn respond(code: u16, frames: Frames) -> Response<StreamBody<Frames>> {
-    Response::builder()
-        .status(code)
-        .body(StreamBody::new(frames))
-        .unwrap()
-}
-
-fn status(Refused(code, reason, message): &Refused) -> Value {
-    json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": message })
-}
-
-fn failed(refused: &Refused) -> Response<StreamBody<Frames>> {
-    whole(refused.0, &status(refused))
-}
-
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'%' => {
-                let digits = [rest.next().unwrap(), rest.next().unwrap()];
-                bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap());
-            }
-            b'+' => bytes.push(b' '),
-            other => bytes.push(other),
-        }
-    }
-    String::from_utf8(bytes).unwrap()
 }
 
 impl<B> tower::Service<Request<B>> for ApiServer

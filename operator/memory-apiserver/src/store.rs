@@ -24,16 +24,12 @@ pub(crate) struct Change {
 pub struct Refused(
     /// HTTP's code.
     pub u16,
-    /// One word.
     pub &'static str,
-    /// What is wrong.
     pub String,
 );
 
-/// All objects.
 #[derive(Default)]
 pub struct Store {
-    /// As they are.
     pub objects: BTreeMap<Key, Value>,
     pub(crate) log: Vec<Change>,
     /// Of the last change.
@@ -44,9 +40,9 @@ pub struct Store {
     pub(crate) played: u64,
     /// Uids of what is there.
     pub(crate) living: HashSet<String>,
-    uids: u64,
+    pub(crate) uids: u64,
     /// What each manager applied last.
-    applied: BTreeMap<(Key, String, bool), Value>,
+    pub(crate) applied: BTreeMap<(Key, String, bool), Value>,
     /// How often each was created.
     pub created: BTreeMap<Key, u32>,
     /// How often each was deleted.
@@ -99,7 +95,6 @@ fn remove_dropped(target: &mut Value, old: &Value, new: &Value) {
 }
 
 impl Store {
-    /// An object.
     #[must_use]
     pub fn get(&self, key: &Key) -> Option<&Value> {
         self.objects.get(key)
@@ -239,7 +234,6 @@ impl Store {
         Ok(self.put(key, object))
     }
 
-    /// A merge patch.
     pub fn merge_patch(&mut self, key: Key, patch: &Value, status: bool) -> Result<Value, Refused> {
         let Some(live) = self.objects.get(&key) else {
             return Err(Refused(404, "NotFound", format!("{} not found", key.3)));

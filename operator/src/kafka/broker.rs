@@ -6,17 +6,16 @@ use std::time::Duration;
 use ::kafka::admin::{self, AdminError, TopicOutcome};
 use ::kafka::broker;
 use ::kafka::client::client_config;
+use ::kafka::issue::IssueKind;
 use ::kafka::lag::{Isolation, LagError, LagReader};
-use ::kafka::problem::ProblemKind::NotAuthorised;
+use ::kafka::librdkafka::ClientConfig;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::error::RDKafkaErrorCode;
 use tokio::time::Instant;
 
-use super::{Access, Kafka, Problem, ProblemKind, Reading, Wish};
+use super::client::{KafkaClient, KafkaError, KafkaErrorKind};
+use super::desired::{BrokerAccess, DesiredTopics};
+use super::reading::KafkaReading;
 
 /// What brokers know the operator's connections by.
 const CLIENT_ID: &str = "streampipeline-operator";
@@ -28,35 +27,39 @@ const UNUSED: Duration = Duration::from_mins(5);
 /// over librdkafka.
 #[derive(Default)]
 pub struct Brokers {
-    clusters: Mutex<Vec<Cluster>>,
+    readers: Mutex<Vec<SharedReader>>,
 }
 
-struct Cluster {
-    access: Access,
+struct SharedReader {
+    access: BrokerAccess,
     reader: Arc<LagReader>,
     used: Instant,
 }
 
-impl Kafka for Brokers {
+impl KafkaClient for Brokers {
     fn partitions<'a>(
         &'a self,
-        wish: &'a Wish,
+        desired: &'a DesiredTopics,
         timeout: Duration,
-    ) -> BoxFuture<'a, Result<Vec<Option<i32>>, Problem>> {
+    ) -> BoxFuture<'a, Result<Vec<Option<i32>>, KafkaError>> {
         async move {
-            let reader = self.reader(wish)?;
-            let partitions = reader.partitions(&names(wish), timeout).await;
-            partitions.map_err(|error| lag_problem(&error))
+            let reader = self.reader(desired)?;
+            let partitions = reader.partitions(&names(desired), timeout).await;
+            partitions.map_err(|error| lag_error(&error))
         }
         .boxed()
     }
 
-    fn ensure<'a>(&'a self, wish: &'a Wish, timeout: Duration) -> BoxFuture<'a, Result<Vec<i32>, Problem>> {
+    fn ensure<'a>(
+        &'a self,
+        desired: &'a DesiredTopics,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<Vec<i32>, KafkaError>> {
         async move {
-            let config = config(wish)?;
-            let outcomes = admin::ensure_topics(&config, &wish.topics, timeout)
+            let config = config(desired)?;
+            let outcomes = admin::ensure_topics(&config, &desired.topics, timeout)
                 .await
-                .map_err(|error| admin_problem(&error))?;
+                .map_err(|error| admin_error(&error))?;
             Ok(outcomes
                 .into_iter()
                 .map(|outcome| match outcome {
@@ -70,46 +73,57 @@ impl Kafka for Brokers {
         .boxed()
     }
 
-    fn read<'a>(&'a self, wish: &'a Wish, timeout: Duration) -> BoxFuture<'a, Result<Reading, Problem>> {
+    fn read<'a>(
+        &'a self,
+        desired: &'a DesiredTopics,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<KafkaReading, KafkaError>> {
         async move {
-            let reader = self.reader(wish)?;
-            let lags = reader.read(&wish.group, &names(wish), timeout).await;
-            let lags = lags.map_err(|error| lag_problem(&error))?;
-            Ok(Reading::new(Instant::now(), &lags))
+            let reader = self.reader(desired)?;
+            let lags = reader.read(&desired.group, &names(desired), timeout).await;
+            let lags = lags.map_err(|error| lag_error(&error))?;
+            Ok(KafkaReading::new(Instant::now(), &lags))
         }
         .boxed()
     }
 
-    fn delete<'a>(&'a self, wish: &'a Wish, timeout: Duration) -> BoxFuture<'a, Result<(), Problem>> {
+    fn delete<'a>(
+        &'a self,
+        desired: &'a DesiredTopics,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<(), KafkaError>> {
         async move {
-            let config = config(wish)?;
-            let mut names: Vec<&str> = wish.topics.iter().map(|topic| topic.name.as_str()).collect();
-            names.extend(wish.shards_topic.as_deref());
+            let config = config(desired)?;
+            let mut names: Vec<&str> = desired.topics.iter().map(|topic| topic.name.as_str()).collect();
+            names.extend(desired.shards_topic.as_deref());
             admin::delete_topics(&config, &names, timeout)
                 .await
-                .map_err(|error| admin_problem(&error))?;
-            delete_groups(&config, &wish.groups, timeout).await
+                .map_err(|error| admin_error(&error))?;
+            let groups: Vec<&str> = desired.groups.iter().map(String::as_str).collect();
+            admin::delete_groups(&config, &groups, timeout)
+                .await
+                .map_err(|error| admin_error(&error))
         }
         .boxed()
     }
 }
 
 impl Brokers {
-    fn reader(&self, wish: &Wish) -> Result<Arc<LagReader>, Problem> {
+    fn reader(&self, desired: &DesiredTopics) -> Result<Arc<LagReader>, KafkaError> {
         let now = Instant::now();
-        let mut clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
-        clusters.retain(|cluster| now < cluster.used + UNUSED);
-        if let Some(cluster) = clusters.iter_mut().find(|cluster| cluster.access == wish.access) {
-            cluster.used = now;
-            return Ok(Arc::clone(&cluster.reader));
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        readers.retain(|shared| now < shared.used + UNUSED);
+        if let Some(shared) = readers.iter_mut().find(|shared| shared.access == desired.access) {
+            shared.used = now;
+            return Ok(Arc::clone(&shared.reader));
         }
-        let Access { kafka, .. } = &wish.access;
-        let access = broker::Access::new(kafka, &wish.access.source(), CLIENT_ID);
+        let BrokerAccess { kafka, .. } = &desired.access;
+        let access = broker::Access::new(kafka, &desired.access.source(), CLIENT_ID);
         let access = access.map_err(|error| refused(&error))?;
         // Records of a transaction that is open will have to be read too, so they count.
         let reader = Arc::new(LagReader::new(access, Isolation::ReadUncommitted));
-        clusters.push(Cluster {
-            access: wish.access.clone(),
+        readers.push(SharedReader {
+            access: desired.access.clone(),
             reader: Arc::clone(&reader),
             used: now,
         });
@@ -117,74 +131,41 @@ impl Brokers {
     }
 }
 
-fn names(wish: &Wish) -> Vec<&str> {
-    wish.topics.iter().map(|topic| topic.name.as_str()).collect()
+fn names(desired: &DesiredTopics) -> Vec<&str> {
+    desired.topics.iter().map(|topic| topic.name.as_str()).collect()
 }
 
-fn config(wish: &Wish) -> Result<ClientConfig, Problem> {
-    let Access { kafka, .. } = &wish.access;
-    client_config(kafka, &wish.access.source(), CLIENT_ID).map_err(|error| refused(&error))
+fn config(desired: &DesiredTopics) -> Result<ClientConfig, KafkaError> {
+    let BrokerAccess { kafka, .. } = &desired.access;
+    client_config(kafka, &desired.access.source(), CLIENT_ID).map_err(|error| refused(&error))
 }
 
-fn refused(error: &dyn std::error::Error) -> Problem {
-    Problem {
-        kind: ProblemKind::Refused,
-        message: one_line(error),
+fn refused(error: &dyn std::error::Error) -> KafkaError {
+    KafkaError {
+        kind: KafkaErrorKind::Refused,
+        message: runtime::report::line(error),
     }
 }
 
-async fn delete_groups(config: &ClientConfig, groups: &[String], timeout: Duration) -> Result<(), Problem> {
-    let client: AdminClient<DefaultClientContext> = config.create().map_err(|error| refused(&error))?;
-    let names: Vec<&str> = groups.iter().map(String::as_str).collect();
-    let options = AdminOptions::new()
-        .request_timeout(Some(timeout))
-        .operation_timeout(Some(timeout));
-    let results = client
-        .delete_groups(&names, &options)
-        .await
-        .map_err(|error| Problem {
-            kind: ProblemKind::Unreachable,
-            message: format!("Kafka did not delete consumer groups: {error}"),
-        })?;
-    for result in results {
-        match result {
-            Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound)) => {}
-            Err((group, code)) => {
-                return Err(Problem {
-                    kind: ProblemKind::Refused,
-                    message: format!("cannot delete the consumer group {group}: {code}"),
-                });
+fn lag_error(error: &LagError) -> KafkaError {
+    KafkaError {
+        kind: match error {
+            LagError::TopicMissing { .. } => KafkaErrorKind::Refused,
+            LagError::Issue(issue) if issue.kind == IssueKind::NotAuthorised => KafkaErrorKind::Refused,
+            _ => KafkaErrorKind::Unreachable,
+        },
+        message: runtime::report::line(error),
+    }
+}
+
+fn admin_error(error: &AdminError) -> KafkaError {
+    KafkaError {
+        kind: match error {
+            AdminError::Refused { .. } | AdminError::GroupRefused { .. } | AdminError::Client(_) => {
+                KafkaErrorKind::Refused
             }
-        }
-    }
-    Ok(())
-}
-
-fn lag_problem(error: &LagError) -> Problem {
-    Problem {
-        kind: match error {
-            LagError::TopicMissing { .. } => ProblemKind::Refused,
-            LagError::Problem(problem) if problem.kind == NotAuthorised => ProblemKind::Refused,
-            _ => ProblemKind::Unreachable,
+            _ => KafkaErrorKind::Unreachable,
         },
-        message: one_line(error),
+        message: runtime::report::line(error),
     }
-}
-
-fn admin_problem(error: &AdminError) -> Problem {
-    Problem {
-        kind: match error {
-            AdminError::Refused { .. } | AdminError::Client(_) => ProblemKind::Refused,
-            _ => ProblemKind::Unreachable,
-        },
-        message: one_line(error),
-    }
-}
-
-fn one_line(error: &dyn std::error::Error) -> String {
-    runtime::report::lines(error)
-        .lines()
-        .map(str::trim)
-        .collect::<Vec<_>>()
-        .join(" ")
 }

@@ -1,19 +1,18 @@
-//! What one look at Kafka gives, and what a row of looks says: rate, and lag in time.
+//! What one reading of Kafka gives: how far the workers are, and what they report.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::scaling;
-use ::kafka::commit_metadata::AuditCounts;
+use ::kafka::formats::commit_metadata::{AuditCounts, Telemetry};
 use ::kafka::lag::PartitionLag;
-use scaler::PartitionReading;
+use scaler::{Committed, Handover, LogRange, PartitionId, PartitionReading};
 use tokio::time::Instant;
 
 /// How far the workers were at one instant.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Reading {
-    /// When.
+pub struct KafkaReading {
+    /// When Kafka had answered.
     pub at: Instant,
     /// In the order of the manifest.
     pub topics: Vec<TopicReading>,
@@ -25,16 +24,16 @@ pub struct Reading {
     pub audit: AuditCounts,
     /// Partitions whose worker has reported.
     pub reports: usize,
-    /// All partitions, for the scaler; only the newest look has them.
+    /// All partitions, for the scaler; only the newest reading of a history has them.
     pub partitions: Vec<PartitionReading>,
-    /// What each worker has, by its name; only the newest look has it.
-    pub held: BTreeMap<String, Held>,
+    /// By the worker's name; only the newest reading of a history has it.
+    pub workers: BTreeMap<String, WorkerLoad>,
 }
 
-/// What a worker has.
+/// What a worker would hand over if it stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Held {
-    /// Partitions.
+pub struct WorkerLoad {
+    /// How many are assigned to it.
     pub partitions: u32,
     /// Records that wait in them, as far as is known.
     pub lag: u64,
@@ -43,9 +42,7 @@ pub struct Held {
 /// How far the workers were in one topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicReading {
-    /// Its name.
     pub name: String,
-    /// Partitions that it has.
     pub partitions: i32,
     /// Records that wait; `None` while some partition has no leader.
     pub lag: Option<u64>,
@@ -55,7 +52,7 @@ pub struct TopicReading {
     pub end: Option<i64>,
 }
 
-impl Reading {
+impl KafkaReading {
     /// Adds up partitions.
     #[must_use]
     pub fn new(at: Instant, topics: &[(String, Vec<PartitionLag>)]) -> Self {
@@ -67,7 +64,7 @@ impl Reading {
             audit: AuditCounts::default(),
             reports: 0,
             partitions: Vec::new(),
-            held: BTreeMap::new(),
+            workers: BTreeMap::new(),
         };
         let mut rows_known = true;
         for (name, partitions) in topics {
@@ -92,14 +89,15 @@ impl Reading {
             let topic = Arc::from(name.as_str());
             for partition in partitions {
                 let report = partition.report();
-                let seen = scaling::reading(&topic, partition, report.as_ref());
-                reading.partitions.push(seen);
+                reading
+                    .partitions
+                    .push(partition_reading(&topic, partition, report.as_ref()));
                 let Some(report) = report else {
                     continue;
                 };
-                let held = reading.held.entry(report.worker).or_default();
-                held.partitions += 1;
-                held.lag += partition.lag().unwrap_or(0);
+                let load = reading.workers.entry(report.worker).or_default();
+                load.partitions += 1;
+                load.lag += partition.lag().unwrap_or(0);
                 reading.reports += 1;
                 reading.dead_letters += report.dead_letters;
                 reading.audit.missing += report.audit.missing;
@@ -127,145 +125,57 @@ impl Reading {
         self.topics.iter().map(|topic| topic.lag).sum()
     }
 
-    fn stored(&self) -> i64 {
+    pub(super) fn stored(&self) -> i64 {
         self.topics.iter().map(|topic| topic.stored).sum()
     }
 }
 
-/// How many looks are kept: at one in 10 s, ten minutes.
-const KEPT: usize = 60;
-/// The rate is that of the last looks within so much time.
-const RATE_WINDOW: Duration = Duration::from_secs(30);
-
-/// A row of looks.
-#[derive(Debug, Clone, Default)]
-pub struct History {
-    readings: VecDeque<Reading>,
-    /// When something was stored last, as far as was seen.
-    progress: Option<Instant>,
-}
-
-impl History {
-    /// Adds a look.
-    pub fn push(&mut self, reading: Reading) {
-        if self
-            .readings
-            .back()
-            .is_some_and(|last| reading.stored() != last.stored())
-        {
-            self.progress = Some(reading.at);
-        }
-        // A topic that was made again begins from zero: what was before says nothing about it.
-        let begun_again = |last: &Reading| {
-            last.topics.len() != reading.topics.len()
-                || last
-                    .topics
-                    .iter()
-                    .zip(&reading.topics)
-                    .any(|(old, new)| new.end < old.end && new.end.is_some())
-        };
-        if self.readings.back().is_some_and(begun_again) {
-            self.readings.clear();
-        }
-        if let Some(last) = self.readings.back_mut() {
-            last.partitions = Vec::new();
-            last.held = BTreeMap::new();
-        }
-        if self.readings.len() == KEPT {
-            self.readings.pop_front();
-        }
-        self.readings.push_back(reading);
-    }
-
-    /// The newest look.
-    #[must_use]
-    pub fn last(&self) -> Option<&Reading> {
-        self.readings.back()
-    }
-
-    /// When something was stored last; `None` if that was not seen yet.
-    #[must_use]
-    pub fn progress(&self) -> Option<Instant> {
-        self.progress
-    }
-
-    /// How long has been looked.
-    #[must_use]
-    pub fn seen_for(&self, now: Instant) -> Duration {
-        self.readings
-            .front()
-            .map_or(Duration::ZERO, |first| now.saturating_duration_since(first.at))
-    }
-
-    /// Records a second that were stored lately.
-    #[must_use]
-    pub fn rate(&self) -> Option<f64> {
-        let last = self.last()?;
-        let first = self
-            .readings
-            .iter()
-            .find(|reading| last.at.saturating_duration_since(reading.at) <= RATE_WINDOW)
-            .filter(|first| first.at < last.at)
-            .or_else(|| self.readings.iter().rev().nth(1))?;
-        let seconds = last.at.saturating_duration_since(first.at).as_secs_f64();
-        (seconds > 0.0).then(|| (last.stored() - first.stored()).max(0) as f64 / seconds)
-    }
-
-    /// How long the record that is stored next in a topic has been there, in seconds: the time since the topic ended
-    /// where the workers are now. `None` if that is longer ago than is remembered and no rate is known either.
-    #[must_use]
-    pub fn lag_seconds(&self, topic: usize) -> Option<f64> {
-        let last = self.last()?;
-        let newest = last.topics.get(topic)?;
-        if newest.lag? == 0 {
-            return Some(0.0);
-        }
-        let ends: Vec<(f64, i64)> = self
-            .readings
-            .iter()
-            .filter_map(|reading| {
-                let age = last.at.saturating_duration_since(reading.at).as_secs_f64();
-                reading.topics.get(topic)?.end.map(|end| (age, end))
-            })
-            .collect();
-        // Ends grow: the first look that shows more than is stored, and the one before it, bracket the instant.
-        let after = ends.iter().position(|(_, end)| *end > newest.stored)?;
-        let (age, end) = *ends.get(after)?;
-        if let Some((older_age, older_end)) = after.checked_sub(1).and_then(|before| ends.get(before)) {
-            let share = (newest.stored - older_end) as f64 / (end - older_end).max(1) as f64;
-            return Some(older_age + (age - older_age) * share);
-        }
-        // Longer ago than is remembered: as if records had always come at the rate that is known.
-        let (newest_age, newest_end) = *ends.last()?;
-        let seconds = age - newest_age;
-        let rate = (newest_end - end) as f64 / seconds;
-        (seconds > 0.0 && rate > 0.0).then(|| age + (end - newest.stored) as f64 / rate)
+/// A partition as the scaler sees it, read this moment.
+#[must_use]
+pub fn partition_reading(
+    topic: &Arc<str>,
+    partition: &PartitionLag,
+    report: Option<&Telemetry>,
+) -> PartitionReading {
+    PartitionReading {
+        id: PartitionId::new(topic, partition.partition),
+        log: partition.range.map(|range| LogRange {
+            start: range.start,
+            end: range.end,
+        }),
+        committed: partition.committed.map_or(Committed::Never, Committed::At),
+        age_seconds: 0.0,
+        records_per_busy_second: report.and_then(|report| report.records_per_busy_second),
+        sink_wait_share: report.and_then(|report| report.sink_wait_share),
+        newest_event_ms: report.and_then(|report| report.newest_event_ms),
+        handover: report
+            .and_then(|report| report.handover)
+            .map(|handover| Handover {
+                at_ms: handover.at_ms,
+                pause_seconds: Duration::from_millis(handover.pause_ms).as_secs_f64(),
+            }),
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use ::kafka::lag::Range;
 
     use super::*;
 
-    fn partition(number: i32, start: i64, end: i64, committed: i64, metadata: &str) -> PartitionLag {
+    pub(in crate::kafka) fn partition(
+        number: i32,
+        start: i64,
+        end: i64,
+        committed: i64,
+        metadata: &str,
+    ) -> PartitionLag {
         PartitionLag {
             partition: number,
             range: Some(Range { start, end }),
             committed: Some(committed),
             metadata: (!metadata.is_empty()).then(|| metadata.to_owned()),
         }
-    }
-
-    fn looks(looks: &[(u64, i64, i64)]) -> History {
-        let begin = Instant::now();
-        let mut history = History::default();
-        for (second, end, stored) in looks {
-            let topic = ("t".to_owned(), vec![partition(0, 0, *end, *stored, "")]);
-            history.push(Reading::new(begin + Duration::from_secs(*second), &[topic]));
-        }
-        history
     }
 
     #[test]
@@ -278,7 +188,7 @@ mod tests {
             ),
             ("b".to_owned(), vec![partition(0, 0, 3, 3, "not a report")]),
         ];
-        let reading = Reading::new(Instant::now(), &topics);
+        let reading = KafkaReading::new(Instant::now(), &topics);
         assert_eq!(reading.lag(), Some(8));
         assert_eq!(reading.topics[0].stored, 11);
         assert_eq!(reading.rows, BTreeMap::from([("plays".to_owned(), 14)]));
@@ -296,56 +206,32 @@ mod tests {
             "a".to_owned(),
             vec![leaderless, partition(1, 0, 5, 5, r#"{"n":{"plays":7}}"#)],
         )];
-        let reading = Reading::new(Instant::now(), &topics);
+        let reading = KafkaReading::new(Instant::now(), &topics);
         assert_eq!(reading.lag(), None);
         assert!(reading.rows.is_empty(), "one partition did not tell its rows");
     }
 
     #[test]
-    fn the_rate_is_that_of_the_last_half_minute() {
-        assert_eq!(looks(&[(0, 100, 0)]).rate(), None);
-        assert_eq!(looks(&[(0, 100, 0), (10, 200, 50)]).rate(), Some(5.0));
+    fn a_worker_s_report_travels_with_its_partition() {
+        let lag = |metadata: Option<&str>, committed| PartitionLag {
+            partition: 3,
+            range: Some(Range { start: 5, end: 90 }),
+            committed,
+            metadata: metadata.map(str::to_owned),
+        };
+        let topic = "plays".into();
+        let readings = [
+            lag(Some(r#"{"r":2500.0,"w":0.25,"t":7,"d":0}"#), Some(40)),
+            lag(Some("by another program"), None),
+        ]
+        .map(|partition| partition_reading(&topic, &partition, partition.report().as_ref()));
+        assert_eq!(readings[0].id.to_string(), "plays/3");
+        assert_eq!(readings[0].records_per_busy_second, Some(2500.0));
         assert_eq!(
-            looks(&[(0, 0, 0), (60, 9000, 6000), (90, 9000, 6300)]).rate(),
-            Some(10.0)
+            (readings[0].lag(false), readings[1].lag(false)),
+            (Some(50), Some(85))
         );
-        assert_eq!(
-            looks(&[(0, 0, 0), (60, 600, 600)]).rate(),
-            Some(10.0),
-            "a look was late"
-        );
-    }
-
-    #[test]
-    fn lag_in_seconds_is_how_long_ago_the_topic_ended_where_the_workers_are() {
-        for (row, expected) in [
-            (&[(0, 100, 100)][..], Some(0.0)),
-            (&[(0, 100, 0), (10, 200, 100), (20, 300, 150)], Some(15.0)),
-            (&[(0, 100, 0), (10, 200, 100), (20, 300, 100)], Some(20.0)),
-            // Older than what is remembered.
-            (&[(0, 1000, 0), (10, 1100, 500)], Some(60.0)),
-            (&[(0, 1000, 0)], None),
-            (&[(0, 1000, 0), (10, 1000, 500)], None),
-        ] {
-            assert_eq!(looks(row).lag_seconds(0), expected, "{row:?}");
-        }
-    }
-
-    #[test]
-    fn a_topic_that_was_made_again_begins_anew() {
-        let history = looks(&[(0, 1000, 900), (10, 5, 0)]);
-        assert_eq!(history.rate(), None);
-        assert_eq!(history.lag_seconds(0), None);
-    }
-
-    #[test]
-    fn progress_is_seen_between_two_looks() {
-        assert_eq!(looks(&[(0, 10, 5)]).progress(), None);
-        assert_eq!(looks(&[(0, 10, 5), (10, 20, 5)]).progress(), None);
-        assert!(
-            looks(&[(0, 10, 5), (10, 20, 6), (20, 20, 6)])
-                .progress()
-                .is_some()
-        );
+        assert_eq!(readings[1].committed, Committed::Never);
+        assert_eq!(readings[1].records_per_busy_second, None);
     }
 }

@@ -142,7 +142,7 @@ mod tests {
 
     use super::*;
 
-    fn told(old: &Value, new: &Value) -> Vec<String> {
+    fn texts(old: &Value, new: &Value) -> Vec<String> {
         let text = |value: &Option<Value>| value.as_ref().map_or("none".to_owned(), ToString::to_string);
         between(old, new)
             .iter()
@@ -168,9 +168,9 @@ mod tests {
             })
         };
         let old = object(1, "i:1", json!({"a.b/c": "x", "gone": "1"}));
-        assert_eq!(told(&old, &old), Vec::<String>::new());
+        assert_eq!(texts(&old, &old), Vec::<String>::new());
         assert_eq!(
-            told(&old, &object(3, "i:2", json!({"a.b/c": "y", "new": "2"}))),
+            texts(&old, &object(3, "i:2", json!({"a.b/c": "y", "new": "2"}))),
             [
                 r#"metadata.annotations[a.b/c]: "x" → "y""#,
                 r#"metadata.annotations.gone: "1" → none"#,
@@ -205,7 +205,7 @@ mod tests {
             ),
             (json!(["a"]), json!([]), vec![r#"spec.list: ["a"] → []"#]),
         ] {
-            assert_eq!(told(&list(old), &list(new)), expected);
+            assert_eq!(texts(&list(old), &list(new)), expected);
         }
     }
 
@@ -213,7 +213,7 @@ mod tests {
     fn a_manifest_in_a_config_map_is_looked_into() {
         let map = |text: &str| json!({"data": {"pipeline.yaml": text}});
         assert_eq!(
-            told(
+            texts(
                 &map("spec:\n  rate: 1\n  a: b\n"),
                 &map("spec:\n  rate: 2\n  a: b\n")
             ),
@@ -221,11 +221,11 @@ mod tests {
         );
         // Only how it is written.
         assert_eq!(
-            told(&map("a: {b: 1}\n"), &map("a:\n  b: 1\n")),
+            texts(&map("a: {b: 1}\n"), &map("a:\n  b: 1\n")),
             [r#"data[pipeline.yaml]: "a: {b: 1}\n" → "a:\n  b: 1\n""#]
         );
         assert_eq!(
-            told(&map("one\ntwo"), &map("one")),
+            texts(&map("one\ntwo"), &map("one")),
             [r#"data[pipeline.yaml]: "one\ntwo" → "one""#]
         );
     }
@@ -238,6 +238,6 @@ mod tests {
                 "status": {"phase": phase},
             })
         };
-        assert_eq!(told(&object("1", "a"), &object("2", "b")), Vec::<String>::new());
+        assert_eq!(texts(&object("1", "a"), &object("2", "b")), Vec::<String>::new());
     }
 }

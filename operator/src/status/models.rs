@@ -1,22 +1,12 @@
-//! What is told of models: when each ran, and whether one does not.
+//! When each model ran, and whether one does not.
 
 use api::crd::ModelStatus;
 
-use super::{Observed, Said, Truth};
-use crate::build::{Role, selector_text};
-use crate::index::CronJobState;
-use crate::validate::Valid;
+use super::condition::{Condition, ConditionStatus};
+use super::input::{ObservedModel, StatusInput};
+use crate::names::{Role, selector_text};
 
-/// A model with its CronJob, if that is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModelSeen {
-    /// The model.
-    pub name: String,
-    /// How far its CronJob is.
-    pub state: Option<CronJobState>,
-}
-
-impl ModelSeen {
+impl ObservedModel {
     /// Its last run has ended and has not ended well.
     fn failed(&self) -> bool {
         self.state.as_ref().is_some_and(|state| {
@@ -33,7 +23,7 @@ impl ModelSeen {
     }
 }
 
-pub(super) fn statuses(models: &[ModelSeen]) -> Vec<ModelStatus> {
+pub(super) fn statuses(models: &[ObservedModel]) -> Vec<ModelStatus> {
     models
         .iter()
         .map(|model| ModelStatus {
@@ -44,40 +34,41 @@ pub(super) fn statuses(models: &[ModelSeen]) -> Vec<ModelStatus> {
         .collect()
 }
 
-/// Nothing is said of a pipeline without models.
-pub(super) fn said(observed: &Observed<'_>, valid: &Valid) -> Option<Said> {
-    let say = |truth, reason, message: String| Some(Said::new("ModelsRun", truth, reason, message));
-    let those = |are: fn(&ModelSeen) -> bool| {
-        let names = observed.models.iter().filter(|model| are(model));
+/// `None` for a pipeline without models.
+pub(super) fn condition(input: &StatusInput<'_>) -> Option<Condition> {
+    let models_run =
+        |status, reason, message: String| Some(Condition::new("ModelsRun", status, reason, message));
+    let those = |are: fn(&ObservedModel) -> bool| {
+        let names = input.models.iter().filter(|model| are(model));
         names
             .map(|model| model.name.as_str())
             .collect::<Vec<_>>()
             .join(", ")
     };
-    if observed.models.is_empty() {
+    if input.models.is_empty() {
         return None;
     }
-    let failed = those(ModelSeen::failed);
+    let failed = those(ObservedModel::failed);
     if !failed.is_empty() {
-        let selector = selector_text(valid.pipeline.name.as_str(), Role::Model);
+        let selector = selector_text(input.valid.pipeline.name.as_str(), Some(Role::Model));
         let message = format!(
             "the last run of {failed} failed; its table has the rows of the run before, and the next run is as scheduled; \
              look at the log: kubectl logs -n {} -l {selector}",
-            valid.namespace
+            input.valid.namespace
         );
-        return say(Truth::False, "ModelFailed", message);
+        return models_run(ConditionStatus::False, "ModelFailed", message);
     }
-    if valid.pipeline.paused.workers {
+    if input.valid.pipeline.paused.workers {
         let message = "models do not run while spec.paused.workers is true";
-        return say(Truth::False, "Paused", message.to_owned());
+        return models_run(ConditionStatus::False, "Paused", message.to_owned());
     }
     let waiting = those(|model| !model.succeeded());
     if !waiting.is_empty() {
         let message = format!("{waiting} will run for the first time as scheduled");
-        return say(Truth::Unknown, "NotRunYet", message);
+        return models_run(ConditionStatus::Unknown, "NotRunYet", message);
     }
-    say(
-        Truth::True,
+    models_run(
+        ConditionStatus::True,
         "AsScheduled",
         "the last run of each model ended well".to_owned(),
     )

@@ -1,4 +1,4 @@
-//! FAULTS 11 and 12: what is wrong about a pipeline that runs is refused, or told with the place and a remedy. What runs
+//! What is wrong about a pipeline that runs is refused, or told with the place and a remedy. What runs
 //! is left alone, and once it is mended all is well again, without anybody starting anything anew.
 
 use testbed::eventually;

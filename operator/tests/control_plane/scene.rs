@@ -9,13 +9,13 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
-use operator::access::Cluster;
-use operator::build::Defaults;
-use operator::controller::{self, Settings};
-use operator::kafka::LinksConfig;
+use operator::controller::{self, ControllerSettings};
+use operator::installation::access::KubernetesCluster;
+use operator::installation::rbac::{self, RuleScope};
+use operator::kafka::MonitorConfig;
 use operator::metrics::Metrics;
+use operator::objects::Defaults;
 use operator::plan::{self, Change, Planned};
-use operator::rbac::{self, RuleScope};
 use runtime::health::Health;
 use serde_json::{Value, json};
 use testbed::{ControlPlane, Kubernetes, eventually};
@@ -102,7 +102,9 @@ impl<'a> Scene<'a> {
             .await
             .unwrap();
         let operator = client(&kubeconfig).await;
-        operator::definition::apply(&operator).await.unwrap();
+        operator::installation::definition::apply(&operator)
+            .await
+            .unwrap();
         let scene = Self {
             plane,
             namespace: namespace.to_owned(),
@@ -118,13 +120,13 @@ impl<'a> Scene<'a> {
         scene
     }
 
-    fn settings(&self, client: Client) -> Settings {
-        Settings {
+    fn settings(&self, client: Client) -> ControllerSettings {
+        ControllerSettings {
             client,
             kafka: Arc::new(self.kafka.clone()),
-            links: LinksConfig {
+            monitors: MonitorConfig {
                 interval: Duration::from_secs(1),
-                ..LinksConfig::default()
+                ..MonitorConfig::default()
             },
             defaults: Defaults {
                 image: "streampipeline:test".to_owned(),
@@ -193,7 +195,7 @@ impl<'a> Scene<'a> {
 
     /// What `plan --cluster` would have changed about a manifest.
     pub(crate) async fn planned(&self, manifest: &str) -> Vec<Planned> {
-        let cluster = Cluster {
+        let cluster = KubernetesCluster {
             client: self.client.clone(),
             url: String::new(),
             namespace: self.namespace.clone(),

@@ -1,6 +1,6 @@
 //! Fewer workers: those go that have the least to hand over.
 
-use ::kafka::commit_metadata::Telemetry;
+use ::kafka::formats::commit_metadata::Telemetry;
 use serde_json::Value;
 use testbed::eventually;
 

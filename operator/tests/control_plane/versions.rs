@@ -1,4 +1,4 @@
-//! FAULTS 17: the definition and what is stored by it, while releases come, go back, and run side by side.
+//! The definition and what is stored by it, while releases come, go back, and run side by side.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
@@ -13,7 +13,7 @@ const NAME: &str = "streampipelines.streampipeline.dev";
 /// The definition of another release, applied as that release's operator does.
 async fn apply_definition(plane: &Kubernetes, definition: &Value) {
     let definitions: Api<CustomResourceDefinition> = Api::all(client(plane.kubeconfig()).await);
-    let parameters = PatchParams::apply(operator::build::OPERATOR).force();
+    let parameters = PatchParams::apply(operator::names::OPERATOR).force();
     definitions
         .patch(NAME, &parameters, &Patch::Apply(definition))
         .await

@@ -10,7 +10,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod api_server;
+mod edits;
 mod faults;
 mod leader;
 mod lifecycle;
 mod models;
+mod ownership;
+mod recorded;
+mod replicas;

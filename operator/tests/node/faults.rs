@@ -1,4 +1,4 @@
-//! Nodes and kubelets go, memory runs out: the pipeline goes on, and nothing is lost or doubled (FAULTS 25).
+//! Nodes and kubelets go, memory runs out: the pipeline goes on, and nothing is lost or doubled.
 
 use std::time::Instant;
 

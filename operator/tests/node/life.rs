@@ -87,7 +87,7 @@ async fn the_models_have_run(bed: &Bed) {
     assert!(plays <= bed.rows().await, "{plays}");
 }
 
-/// A table that reads a topic which the pipeline has not (FAULTS 12): only who knows SQL can tell, before anything that runs is
+/// A table that reads a topic which the pipeline has not: only who knows SQL can tell, before anything that runs is
 /// touched.
 async fn a_wrong_edit_leaves_the_workers_alone(bed: &Bed) {
     let workers = bed.worker_pods().await;

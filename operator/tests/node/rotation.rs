@@ -1,4 +1,4 @@
-//! Passwords change under a running pipeline (FAULTS 18).
+//! Passwords change under a running pipeline.
 
 use sqlx::{Connection, Executor, PgConnection};
 use testbed::{KAFKA_PASSWORD, KAFKA_USER, eventually};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ::kafka::lag::{PartitionLag, Range};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use operator::kafka::{Kafka, Problem, ProblemKind, Reading, Wish};
+use operator::kafka::{DesiredTopics, KafkaClient, KafkaError, KafkaErrorKind, KafkaReading};
 use tokio::time::Instant;
 
 #[derive(Debug, Default)]
@@ -26,19 +26,19 @@ pub(crate) struct State {
 pub(crate) struct FakeKafka(pub(crate) Arc<Mutex<State>>);
 
 impl FakeKafka {
-    async fn ask<T>(&self, act: impl FnOnce(&mut State) -> T) -> Result<T, Problem> {
+    async fn ask<T>(&self, act: impl FnOnce(&mut State) -> T) -> Result<T, KafkaError> {
         let problem = {
             let state = self.0.lock().unwrap();
             if state.hangs {
                 None
             } else if state.down {
-                Some(Problem {
-                    kind: ProblemKind::Unreachable,
+                Some(KafkaError {
+                    kind: KafkaErrorKind::Unreachable,
                     message: "kafka:9092 does not answer; check spec.kafka.bootstrapServers".to_owned(),
                 })
             } else if let Some(message) = &state.refuses {
-                Some(Problem {
-                    kind: ProblemKind::Refused,
+                Some(KafkaError {
+                    kind: KafkaErrorKind::Refused,
                     message: message.clone(),
                 })
             } else {
@@ -53,14 +53,14 @@ impl FakeKafka {
     }
 }
 
-impl Kafka for FakeKafka {
+impl KafkaClient for FakeKafka {
     fn partitions<'a>(
         &'a self,
-        wish: &'a Wish,
+        desired: &'a DesiredTopics,
         _: Duration,
-    ) -> BoxFuture<'a, Result<Vec<Option<i32>>, Problem>> {
+    ) -> BoxFuture<'a, Result<Vec<Option<i32>>, KafkaError>> {
         self.ask(|state| {
-            let topics = wish.topics.iter();
+            let topics = desired.topics.iter();
             topics
                 .map(|topic| state.topics.get(&topic.name).copied())
                 .collect()
@@ -68,9 +68,14 @@ impl Kafka for FakeKafka {
         .boxed()
     }
 
-    fn ensure<'a>(&'a self, wish: &'a Wish, _: Duration) -> BoxFuture<'a, Result<Vec<i32>, Problem>> {
+    fn ensure<'a>(
+        &'a self,
+        desired: &'a DesiredTopics,
+        _: Duration,
+    ) -> BoxFuture<'a, Result<Vec<i32>, KafkaError>> {
         self.ask(|state| {
-            wish.topics
+            desired
+                .topics
                 .iter()
                 .map(|topic| {
                     let partitions = state.topics.entry(topic.name.clone()).or_insert(0);
@@ -82,10 +87,14 @@ impl Kafka for FakeKafka {
         .boxed()
     }
 
-    fn read<'a>(&'a self, wish: &'a Wish, _: Duration) -> BoxFuture<'a, Result<Reading, Problem>> {
+    fn read<'a>(
+        &'a self,
+        desired: &'a DesiredTopics,
+        _: Duration,
+    ) -> BoxFuture<'a, Result<KafkaReading, KafkaError>> {
         self.ask(|state| {
             state.reads += 1;
-            let topics: Vec<_> = wish
+            let topics: Vec<_> = desired
                 .topics
                 .iter()
                 .map(|topic| {
@@ -101,18 +110,22 @@ impl Kafka for FakeKafka {
                     (topic.name.clone(), lags)
                 })
                 .collect();
-            Reading::new(Instant::now(), &topics)
+            KafkaReading::new(Instant::now(), &topics)
         })
         .boxed()
     }
 
-    fn delete<'a>(&'a self, wish: &'a Wish, _: Duration) -> BoxFuture<'a, Result<(), Problem>> {
+    fn delete<'a>(
+        &'a self,
+        desired: &'a DesiredTopics,
+        _: Duration,
+    ) -> BoxFuture<'a, Result<(), KafkaError>> {
         self.ask(|state| {
-            for topic in &wish.topics {
+            for topic in &desired.topics {
                 state.topics.remove(&topic.name);
                 state.deleted.push(topic.name.clone());
             }
-            state.deleted.extend(wish.groups.iter().cloned());
+            state.deleted.extend(desired.groups.iter().cloned());
         })
         .boxed()
     }

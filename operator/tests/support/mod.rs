@@ -11,10 +11,10 @@ use api::crd::PullPolicy;
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use memory_apiserver::{ApiServer, Key, Store};
-use operator::build::Defaults;
-use operator::controller::{self, Settings};
-use operator::kafka::LinksConfig;
+use operator::controller::{self, ControllerSettings};
+use operator::kafka::MonitorConfig;
 use operator::metrics::Metrics;
+use operator::objects::Defaults;
 use runtime::health::Health;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -105,16 +105,16 @@ impl World {
         Client::new(self.api.clone(), NAMESPACE)
     }
 
-    pub(crate) fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> ControllerSettings {
         let began = self.began;
         let first: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        Settings {
+        ControllerSettings {
             client: self.client(),
             kafka: Arc::new(self.kafka.clone()),
-            links: LinksConfig {
+            monitors: MonitorConfig {
                 // What Kafka tells has no part in most tests; but it must not get old.
                 interval: Duration::from_secs(30),
-                ..LinksConfig::default()
+                ..MonitorConfig::default()
             },
             defaults: Defaults {
                 image: "streampipeline:1".to_owned(),
@@ -134,7 +134,7 @@ impl World {
         self.start_with(self.settings());
     }
 
-    pub(crate) fn start_with(&mut self, settings: Settings) {
+    pub(crate) fn start_with(&mut self, settings: ControllerSettings) {
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(controller::run(settings, shutdown.clone()));
         self.running.push((task, shutdown));
@@ -309,7 +309,7 @@ impl World {
     pub(crate) fn assert_rights(&self) {
         for call in &self.api.lock().calls {
             assert!(
-                operator::rbac::allows(&call.group, &call.full_resource(), call.verb),
+                operator::installation::rbac::allows(&call.group, &call.full_resource(), call.verb),
                 "{call:?}"
             );
         }
@@ -322,6 +322,22 @@ impl Drop for World {
             self.assert_rights();
         }
     }
+}
+
+/// Minutes, so that nothing that is due in a minute is missed.
+pub(crate) async fn minutes(number: u64) {
+    tokio::time::sleep(Duration::from_mins(number)).await;
+}
+
+/// What a run without faults ends in.
+pub(crate) async fn undisturbed() -> World {
+    let mut world = World::new();
+    world.start();
+    world.apply(&pipeline("music"));
+    world.ready("music").await;
+    world.settle().await;
+    world.stop().await;
+    world
 }
 
 /// Two sets of objects are the same; else what differs is named.

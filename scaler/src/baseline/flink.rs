@@ -49,7 +49,6 @@ pub struct Evaluation {
     pub within_band: bool,
 }
 
-/// The formulas.
 #[must_use]
 pub fn evaluate(metrics: Metrics, current: u32) -> Evaluation {
     let Metrics {
@@ -106,7 +105,6 @@ struct Reading {
     true_rate: f64,
 }
 
-/// The autoscaler's memory.
 #[derive(Debug, Clone, Default)]
 pub struct Flink {
     readings: VecDeque<Reading>,

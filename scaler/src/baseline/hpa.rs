@@ -9,7 +9,6 @@ const STABILIZATION: u32 = 300;
 /// Per sync period of 15 s it scales up to the double, or by so many pods, whichever is more.
 const PODS_UP: u32 = 4;
 
-/// The autoscaler's memory.
 #[derive(Debug, Clone, Default)]
 pub struct Hpa {
     /// When (seconds), and what.

@@ -14,7 +14,6 @@ const COOLDOWN: u32 = 300;
 /// `maxReplicaCount`; `minReplicaCount` is 0.
 const MAX: u32 = 100;
 
-/// The scaler's memory.
 #[derive(Debug, Clone)]
 pub struct Keda {
     lag_threshold: f64,

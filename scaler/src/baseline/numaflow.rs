@@ -42,7 +42,6 @@ pub fn step(desired: u32, current: u32) -> u32 {
     desired.clamp(current.saturating_sub(STEP), current + STEP)
 }
 
-/// The autoscaler's memory.
 #[derive(Debug, Clone, Default)]
 pub struct Numaflow {
     /// When (seconds), and records processed until then.

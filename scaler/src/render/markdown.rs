@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::comparison::{Comparison, compare};
 use super::table::{HEADINGS, cells};
-use super::verdict::{Verdict, verdict};
 use crate::backtest::TraceReport;
 
 /// The comparison, and a score card and a plot for each trace. Plots are `PLOTS/NAME.svg`.
@@ -47,7 +47,8 @@ fn comparison(reports: &[TraceReport]) -> String {
     for report in reports {
         let _ = write!(text, "| {} |", report.trace.name);
         for baseline in report.results.iter().filter(|outcome| !outcome.ours) {
-            let cell = verdict(report, baseline).map_or(String::new(), |verdict| in_words(&verdict, default));
+            let cell =
+                compare(report, baseline).map_or(String::new(), |comparison| in_words(&comparison, default));
             let _ = write!(text, " {cell} |");
         }
         text.push('\n');
@@ -55,12 +56,12 @@ fn comparison(reports: &[TraceReport]) -> String {
     text
 }
 
-fn in_words(verdict: &Verdict, default: &str) -> String {
-    match verdict {
-        Verdict::Better { with } if with == default => "**less of both**".to_owned(),
-        Verdict::Better { with } => format!("less of both as {}", with.trim_start_matches(default).trim()),
-        Verdict::Trade { lag, cost } => format!("workers {cost:+.0} %, lag {}", change(*lag)),
-        Verdict::Worse => "more of both".to_owned(),
+fn in_words(comparison: &Comparison, default: &str) -> String {
+    match comparison {
+        Comparison::Better { with } if with == default => "**less of both**".to_owned(),
+        Comparison::Better { with } => format!("less of both as {}", with.trim_start_matches(default).trim()),
+        Comparison::Trade { lag, cost } => format!("workers {cost:+.0} %, lag {}", change(*lag)),
+        Comparison::Worse => "more of both".to_owned(),
     }
 }
 

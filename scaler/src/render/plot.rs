@@ -133,7 +133,6 @@ fn colour(index: usize) -> &'static str {
     COLOURS.get(index).copied().unwrap_or("#999999")
 }
 
-/// Ours stands out.
 fn width(index: usize) -> f64 {
     if index == 0 { 2.2 } else { 1.2 }
 }

@@ -5,5 +5,5 @@ mod assignment;
 mod group;
 mod run;
 
-pub use group::{Group, Platform};
+pub use group::Group;
 pub use run::{Run, Sample, simulate};

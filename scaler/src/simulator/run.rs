@@ -7,7 +7,6 @@ use crate::trace::Trace;
 /// Seconds between two samples.
 pub(super) const SAMPLE_SECONDS: u32 = 10;
 
-/// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
     /// Every ten seconds.

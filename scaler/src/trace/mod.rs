@@ -8,7 +8,7 @@ pub use recorded::recorded;
 pub use recorded_error::RecordedError;
 pub use synthetic::all;
 
-use crate::simulator::Platform;
+use crate::platform::Platform;
 
 /// A load over time, and what it falls on.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{RecordedError, Trace};
-use crate::simulator::Platform;
+use crate::platform::Platform;
 
 /// Longest time between two rows, in seconds.
 pub(super) const LONGEST_GAP: i64 = 300;

@@ -7,43 +7,26 @@ use super::recorded::{COLUMNS, LONGEST_GAP};
 /// What is wrong with a recorded trace. The line is the file's; a file name is the caller's to add.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordedError {
-    /// Not CSV.
     #[error("line {line}: this is not CSV with as many fields as the heading has columns")]
     Csv {
-        /// The line.
         line: u64,
-        /// What is wrong.
         #[source]
         source: csv::Error,
     },
     /// A column that nobody knows.
     #[error("line 1: the column {column:?} is unknown: remove it, or name it as one of {}", COLUMNS.join(", "))]
-    UnknownColumn {
-        /// Its heading.
-        column: String,
-    },
-    /// A column twice.
+    UnknownColumn { column: String },
     #[error("line 1: the column {column:?} is there twice: remove one")]
-    DoubledColumn {
-        /// Its heading.
-        column: String,
-    },
+    DoubledColumn { column: String },
     /// A column that must be there.
     #[error("line 1: the column {column:?} is missing: `streampipeline record` writes {}", COLUMNS.join(","))]
-    MissingColumn {
-        /// Its heading.
-        column: &'static str,
-    },
+    MissingColumn { column: &'static str },
     /// A field that means nothing.
     #[error("line {line}, column {column:?}: {value:?} is not {expected}")]
     Value {
-        /// The line.
         line: u64,
-        /// The column.
         column: &'static str,
-        /// What stands there.
         value: String,
-        /// What should.
         expected: &'static str,
     },
     /// Rows that are not in order.
@@ -51,11 +34,8 @@ pub enum RecordedError {
         "line {line}, column \"time\": {time} is not after the row before ({before}): sort the rows and remove repeated ones"
     )]
     Unordered {
-        /// The line.
         line: u64,
-        /// Its time.
         time: Timestamp,
-        /// The time before.
         before: Timestamp,
     },
     /// Rows that are too far apart.
@@ -63,19 +43,10 @@ pub enum RecordedError {
         "line {line}, column \"time\": {seconds} s after the row before, and at most {LONGEST_GAP} s can be filled in: give the rows \
          between, or split the file here"
     )]
-    Gap {
-        /// The line.
-        line: u64,
-        /// How far apart.
-        seconds: i64,
-    },
+    Gap { line: u64, seconds: i64 },
     /// More than can be simulated in reasonable time.
     #[error("line {line}: this is more than 31 days after the first row: split the file")]
-    TooLong {
-        /// The line.
-        line: u64,
-    },
-    /// Hardly anything.
+    TooLong { line: u64 },
     #[error("there are {rows} rows, and at least two are needed")]
     TooShort {
         /// How many there are.

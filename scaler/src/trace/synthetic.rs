@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::Trace;
-use crate::simulator::Platform;
+use crate::platform::Platform;
 
 const PARTITIONS: usize = 24;
 const HOUR: u32 = 3_600;

@@ -8,7 +8,8 @@
 )]
 
 use jiff::{SignedDuration, Timestamp};
-use scaler::simulator::{Group, Platform};
+use scaler::Platform;
+use scaler::simulator::Group;
 use scaler::{Decision, History, Observation, Policy, Reason, decide, useful};
 
 pub(crate) const EVERY: u32 = 10;

@@ -1,5 +1,5 @@
-//! What is to be done about a table that is there already: nothing, columns to add, or a refusal that says what
-//! would do. Nothing that could lose or reinterpret stored values is ever done by itself.
+//! What is to be done about a table that is there already: nothing, columns to add, or a refusal that says the
+//! remedy. Nothing that could lose or reinterpret stored values is ever done by itself.
 
 use super::layout::Layout;
 
@@ -23,15 +23,15 @@ pub(crate) struct ExistingColumn {
     pub(crate) generated: bool,
 }
 
-/// How one kind of database writes types and mends tables.
+/// How one kind of database writes types and changes tables.
 pub(crate) trait Dialect {
     /// The type of the layout's column with this index, as the database writes it.
     fn type_name(&self, layout: &Layout, column: usize) -> String;
     /// Whether a column of the existing type takes values of the wanted one without changing them.
     fn accepts(&self, existing: &str, wanted: &str) -> bool;
-    /// What a person would do to give the column this type.
+    /// A statement for a person: it gives the column this type.
     fn retype(&self, layout: &Layout, column: &str, type_name: &str) -> String;
-    /// What a person would do to let the column be absent.
+    /// A statement for a person: rows without this column are taken after it.
     fn make_optional(&self, layout: &Layout, column: &str) -> String;
 }
 

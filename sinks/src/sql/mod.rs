@@ -54,6 +54,11 @@ pub(crate) fn stable_hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 
     hash
 }
 
+/// Tells a model's query from another one, where a reference has the fingerprint of its rows.
+pub(crate) fn fingerprint(query: &str) -> String {
+    format!("query:{:016x}", stable_hash([query.as_bytes()]))
+}
+
 /// Text that a text column of either database takes: without NUL, and not longer than a person will read.
 pub(crate) fn storable_text(text: &str) -> String {
     const MOST_CHARACTERS: usize = 4000;

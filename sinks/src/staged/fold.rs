@@ -6,7 +6,7 @@ use arrow::compute::kernels::cmp::{gt, lt};
 use arrow::compute::kernels::numeric::add;
 use arrow::error::ArrowError;
 
-use crate::shape::columns::cast;
+use crate::shape::cast::cast;
 use crate::shape::layout::Layout;
 
 /// A keyed table's way to write, by places of columns.

@@ -7,6 +7,7 @@
 )]
 
 mod database;
+mod numbered_letters;
 mod postgres;
 mod promises;
 mod sqlite;

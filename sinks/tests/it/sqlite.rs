@@ -10,12 +10,12 @@ use api::{SqliteSink, Write};
 use sinks::{Sink, SinkErrorKind, TableDefinition, sqlite};
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
-struct File {
+pub(crate) struct File {
     directory: tempfile::TempDir,
 }
 
 impl File {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             directory: tempfile::tempdir().unwrap(),
         }
@@ -25,7 +25,7 @@ impl File {
         self.directory.path().join("music.db")
     }
 
-    async fn connect(&self) -> SqliteConnection {
+    pub(crate) async fn connect(&self) -> SqliteConnection {
         let url = format!("sqlite://{}?mode=rwc", self.path().display());
         SqliteConnection::connect(&url).await.unwrap()
     }
@@ -104,7 +104,7 @@ async fn a_file_that_cannot_be_used_says_why() {
     let sink = sqlite::Sqlite::open(pipeline("music"), &settings, vec![])
         .await
         .unwrap();
-    let error = sink.prepare().await.unwrap_err();
+    let error = Sink::Sqlite(Arc::new(sink)).prepare().await.unwrap_err();
     assert_eq!(error.kind, SinkErrorKind::Refused);
     assert!(
         error.to_string().contains("no/such/directory/music.db")

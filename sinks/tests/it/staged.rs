@@ -275,8 +275,8 @@ async fn assert_exact(disk: &Arc<Disk>, what: &str) {
             .collect();
         assert_eq!(seen(&sink, table), expected, "{table}: {what}");
     }
-    let letters = sink.dead_letters(9).await.unwrap();
-    let letters: Vec<i64> = letters.iter().map(|letter| letter.offset).collect();
+    let letters = sink.newest_dead_letters(9).await.unwrap();
+    let letters: Vec<i64> = letters.iter().map(|letter| letter.id.offset).collect();
     assert_eq!(letters, [BAD], "{what}");
 }
 

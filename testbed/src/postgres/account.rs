@@ -13,10 +13,12 @@ const CANDIDATES: [&str; 2] = ["postgres", "nobody"];
 /// The account of the server's processes and files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Account {
-    /// The test's own.
     Own,
     /// Another, because the test runs as root.
-    Other { uid: u32, gid: u32 },
+    Other {
+        uid: u32,
+        gid: u32,
+    },
 }
 
 impl Account {

@@ -18,7 +18,6 @@ const FULL_DISK: &str = include_str!("../../postgres/full_disk.c");
 /// What every server needs.
 #[derive(Debug)]
 pub(crate) struct Installed {
-    /// The server program.
     pub(crate) server: PathBuf,
     /// A data directory as `initdb` leaves it.
     pub(crate) template: PathBuf,

@@ -70,7 +70,6 @@ impl Postgres {
         self.server.port()
     }
 
-    /// The superuser's name.
     #[must_use]
     pub fn user(&self) -> &'static str {
         "postgres"
@@ -244,7 +243,6 @@ impl Postgres {
         self.server.set_disk_full(false)
     }
 
-    /// The data directory.
     #[must_use]
     pub fn data_directory(&self) -> PathBuf {
         self.server.data()

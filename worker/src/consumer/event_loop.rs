@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api::Partition;
-use kafka::fetch::{BatchError, Chunk, Fetched, Scratch, Trouble, TroubleKind};
-use kafka::sequence::{HEADER, RecordSequence};
-use rdkafka::consumer::{CommitMode, Consumer};
+use kafka::fetch::{BatchError, Chunk, Fetched, PartitionError, PartitionErrorKind, Scratch};
+use kafka::formats::sequence::{HEADER, RecordSequence};
+use kafka::librdkafka::CommitMode;
 use sinks::TopicId;
 
 use super::assigned::{Assigned, Budget, Finding, Phase};
@@ -130,13 +130,11 @@ impl<'a, S: Spawn> EventLoop<'a, S> {
 
     /// Lets librdkafka call back, and does what it has called for.
     fn poll_group(&mut self) {
-        // A message can only have come between an assignment and its pause; the fetcher reads it again.
-        while let Some(polled) = self.reader.consumer.poll(Duration::ZERO) {
-            if let Err(error) = polled {
-                self.reader.spawn.kafka_error(&error);
-            }
-        }
-        while let Some(rebalance) = self.reader.consumer.context().next_rebalance() {
+        let Reader {
+            subscriber, spawn, ..
+        } = self.reader;
+        subscriber.serve(|error| spawn.kafka_error(error));
+        while let Some(rebalance) = subscriber.next_rebalance() {
             self.rebalance(rebalance);
         }
     }
@@ -180,7 +178,7 @@ impl<'a, S: Spawn> EventLoop<'a, S> {
     fn take(&mut self, fetched: Fetched, now: Instant) {
         let (partition, generation) = match &fetched {
             Fetched::Chunk(chunk) => (&chunk.partition, chunk.generation),
-            Fetched::Trouble(trouble) => (&trouble.partition, trouble.generation),
+            Fetched::Error(error) => (&error.partition, error.generation),
         };
         let Some(assigned) = self
             .assignment
@@ -204,7 +202,7 @@ impl<'a, S: Spawn> EventLoop<'a, S> {
                     assigned.find(finding);
                 }
             },
-            Fetched::Trouble(trouble) => note(assigned, trouble),
+            Fetched::Error(error) => note(assigned, error),
         }
     }
 
@@ -312,19 +310,19 @@ fn numbered(record: kafka::fetch::Record<'_>) -> Result<Record<'_>, BatchError> 
     })
 }
 
-fn note(assigned: &mut Assigned, trouble: Trouble) {
-    let Trouble {
+fn note(assigned: &mut Assigned, error: PartitionError) {
+    let PartitionError {
         partition,
         offset,
         kind,
         ..
-    } = trouble;
+    } = error;
     match kind {
-        TroubleKind::Missing => {
+        PartitionErrorKind::Missing => {
             tracing::warn!(%partition, offset, "the partition is not there; waiting for it");
         }
-        TroubleKind::OutOfRange => assigned.find(Finding::OutOfRange),
-        TroubleKind::Recreated => assigned.find(Finding::Recreated),
-        TroubleKind::Unreadable(error) => assigned.find(Finding::Unreadable(error)),
+        PartitionErrorKind::OutOfRange => assigned.find(Finding::OutOfRange),
+        PartitionErrorKind::Recreated => assigned.find(Finding::Recreated),
+        PartitionErrorKind::Unreadable(error) => assigned.find(Finding::Unreadable(error)),
     }
 }

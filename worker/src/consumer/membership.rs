@@ -1,18 +1,15 @@
 //! The group: partitions that come and go, and the offsets that it is told.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api::Partition;
-use kafka::context::{ErrorReporter, KafkaHealth};
-use rdkafka::consumer::{CommitMode, Consumer};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use kafka::health::{ErrorReporter, KafkaHealth};
+use kafka::librdkafka::{CommitMode, Rebalance};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Spawn;
 use super::assigned::{Assigned, Phase};
-use super::context::Rebalance;
 use super::event_loop::EventLoop;
 
 /// Longest that revoked partitions may take to store what they have begun. Far below
@@ -24,24 +21,18 @@ const COMMIT_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Partitions that were revoked together, and until when they may drain.
 pub(super) struct Revocation {
-    partitions: TopicPartitionList,
+    partitions: Vec<Partition>,
     deadline: Instant,
 }
 
 impl<S: Spawn> EventLoop<'_, S> {
     pub(super) fn rebalance(&mut self, rebalance: Rebalance) {
         match rebalance {
-            Rebalance::Assign(mut partitions) => {
-                let consumer = &self.reader.consumer;
-                // Paused, since the fetcher reads. The end keeps librdkafka from asking for the committed offset.
-                let outcome = partitions
-                    .set_all_offsets(Offset::End)
-                    .and_then(|()| consumer.incremental_assign(&partitions))
-                    .and_then(|()| consumer.pause(&partitions));
-                if let Err(error) = outcome {
+            Rebalance::Assign(partitions) => {
+                if let Err(error) = self.reader.subscriber.take_over(&partitions) {
                     tracing::error!(%error, "taking over partitions");
                 }
-                for partition in self.named(&partitions) {
+                for partition in partitions {
                     tracing::info!(%partition, "assigned");
                     let (sender, input) = mpsc::channel(1);
                     let stop = CancellationToken::new();
@@ -52,9 +43,9 @@ impl<S: Spawn> EventLoop<'_, S> {
                 self.reader.spawn.assigned(self.assignment.len());
             }
             Rebalance::Revoke(partitions) => {
-                for partition in self.named(&partitions) {
+                for partition in &partitions {
                     tracing::info!(%partition, "revoked");
-                    self.assignment.of(&partition).into_iter().for_each(drain);
+                    self.assignment.of(partition).into_iter().for_each(drain);
                 }
                 self.revocations.push(Revocation {
                     partitions,
@@ -64,25 +55,11 @@ impl<S: Spawn> EventLoop<'_, S> {
         }
     }
 
-    fn named(&self, partitions: &TopicPartitionList) -> Vec<Partition> {
-        partitions
-            .elements()
-            .iter()
-            .filter_map(|element| {
-                let same = |topic: &&Arc<str>| ***topic == *element.topic();
-                Some(Partition {
-                    topic: Arc::clone(self.reader.topics.iter().find(same)?),
-                    number: element.partition(),
-                })
-            })
-            .collect()
-    }
-
     /// Gives up revoked partitions whose tasks have ended or taken too long.
     pub(super) fn settle_revocations(&mut self, now: Instant) {
         let mut waiting = Vec::new();
         for revocation in std::mem::take(&mut self.revocations) {
-            let partitions = self.named(&revocation.partitions);
+            let partitions = &revocation.partitions;
             let stopped = self
                 .assignment
                 .iter()
@@ -92,17 +69,17 @@ impl<S: Spawn> EventLoop<'_, S> {
                 waiting.push(revocation);
                 continue;
             }
-            if !self.reader.consumer.assignment_lost() {
+            if !self.reader.subscriber.has_lost_assignment() {
                 self.commit(CommitMode::Sync, now);
             }
-            for partition in &partitions {
+            for partition in partitions {
                 self.reader.fetcher.remove(partition);
                 if let Some(assigned) = self.assignment.remove(partition) {
                     // A batch that is still on its way is rolled back, or fenced by the next owner's claim.
                     assigned.task.abort();
                 }
             }
-            if let Err(error) = self.reader.consumer.incremental_unassign(&revocation.partitions) {
+            if let Err(error) = self.reader.subscriber.give_up(&revocation.partitions) {
                 tracing::error!(%error, "giving up partitions");
             }
             self.reader.spawn.assigned(self.assignment.len());
@@ -116,27 +93,20 @@ impl<S: Spawn> EventLoop<'_, S> {
             return;
         }
         self.committed = now;
-        let consumer = &self.reader.consumer;
-        let group = consumer.context().readiness();
+        let group = membership(self.reader.subscriber.health());
         self.reader
             .kafka_health
             .set(group.and_then(|()| reading(&self.reader.errors)));
-        let mut offsets = TopicPartitionList::with_capacity(self.assignment.len());
+        let mut offsets = Vec::with_capacity(self.assignment.len());
         for assigned in self.assignment.iter_mut() {
-            let Some((offset, metadata)) = assigned.uncommitted() else {
-                continue;
-            };
-            let Partition { topic, number } = &assigned.partition;
-            let mut element = offsets.add_partition(topic, *number);
-            element.set_metadata(metadata);
-            if let Err(error) = element.set_offset(Offset::Offset(offset)) {
-                tracing::debug!(%error, "committing offsets to Kafka");
+            if let Some((offset, metadata)) = assigned.uncommitted() {
+                offsets.push((assigned.partition.clone(), offset, metadata));
             }
         }
-        if offsets.count() == 0 {
-            return;
-        }
-        if let Err(error) = self.reader.consumer.commit(&offsets, mode) {
+        let offsets = offsets
+            .iter()
+            .map(|(partition, offset, metadata)| (partition, *offset, metadata.as_str()));
+        if let Err(error) = self.reader.subscriber.commit(offsets, mode) {
             tracing::debug!(%error, "committing offsets to Kafka");
         }
     }
@@ -148,13 +118,13 @@ impl<S: Spawn> EventLoop<'_, S> {
         for assigned in self.assignment.iter() {
             assigned.task.abort();
         }
-        self.reader.consumer.context().close();
+        self.reader.subscriber.close();
         for revocation in self.revocations.drain(..) {
-            if let Err(error) = self.reader.consumer.incremental_unassign(&revocation.partitions) {
+            if let Err(error) = self.reader.subscriber.give_up(&revocation.partitions) {
                 tracing::debug!(%error, "giving up partitions while closing");
             }
         }
-        self.reader.consumer.unsubscribe();
+        self.reader.subscriber.unsubscribe();
     }
 }
 
@@ -167,10 +137,19 @@ pub(super) fn drain(assigned: &mut Assigned) {
     }
 }
 
+/// What the group's connection is like, as a condition of readiness.
+fn membership(health: KafkaHealth) -> Result<(), String> {
+    match health {
+        KafkaHealth::Working => Ok(()),
+        KafkaHealth::Connecting => Err("connecting".to_owned()),
+        KafkaHealth::Failing(issue) => Err(issue.to_string()),
+    }
+}
+
 /// What keeps records from coming. A worker without partitions has no connection for them, and is well.
 fn reading(errors: &ErrorReporter) -> Result<(), String> {
     match errors.health() {
         KafkaHealth::Working | KafkaHealth::Connecting => Ok(()),
-        KafkaHealth::Failing(problem) => Err(problem.to_string()),
+        KafkaHealth::Failing(issue) => Err(issue.to_string()),
     }
 }

@@ -6,8 +6,8 @@
 //!                └─ Hold, Finding ─────────────┘  fenced, sink away, halted, another log: what is buffered is read again
 //! ```
 //!
-//! librdkafka is the member of the group: it says which partitions are ours and takes the commits, and fetches nothing,
-//! since all its partitions are paused. Records come from [`kafka::fetch`], whole batches at a time: message by message they cost
+//! A [`Subscriber`] is the member of the group: it says which partitions are ours and takes the commits, and fetches
+//! nothing, since all its partitions are paused. Records come from [`kafka::fetch`], whole batches at a time: message by message they cost
 //! three times what everything else does.
 //!
 //! The position comes from the sink: the task of a new partition claims it there and says where to begin. Kafka's
@@ -17,19 +17,15 @@
 
 mod assigned;
 mod assignment;
-mod context;
 mod event_loop;
 mod membership;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use api::{Batch as BatchLimits, Partition};
-use kafka::context::ErrorReporter;
 use kafka::fetch::{Chunks, Fetcher};
-use rdkafka::consumer::BaseConsumer;
-use rdkafka::error::KafkaError;
+use kafka::health::ErrorReporter;
+use kafka::librdkafka::{KafkaError, Subscriber};
 use runtime::health::{Condition, Heartbeat};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -37,7 +33,6 @@ use tokio_util::sync::CancellationToken;
 use crate::state::Fingerprint;
 
 pub(crate) use assigned::{Batch, Finding, Input};
-pub(crate) use context::Context;
 
 /// What a partition's task tells the loop.
 #[derive(Debug)]
@@ -83,7 +78,7 @@ pub(crate) trait Spawn: Send {
 
 /// What the consumer's thread works with, from start to end.
 pub(crate) struct Reader<S> {
-    pub(crate) consumer: Arc<BaseConsumer<Context>>,
+    pub(crate) subscriber: Subscriber,
     pub(crate) fetcher: Fetcher,
     /// What goes wrong with fetching, apart from the group's.
     pub(crate) errors: ErrorReporter,
@@ -94,7 +89,6 @@ pub(crate) struct Reader<S> {
     pub(crate) heartbeat: Heartbeat,
     pub(crate) kafka_health: Condition,
     pub(crate) shutdown: CancellationToken,
-    pub(crate) topics: Vec<Arc<str>>,
     /// On which the thread waits.
     pub(crate) tokio: tokio::runtime::Handle,
 }

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use api::{DeadLetterPolicy, Partition, Pipeline, StartFrom};
 use jiff::Timestamp;
-use kafka::commit_metadata::{AuditCounts, Telemetry};
-use kafka::context::ErrorReporter;
 use kafka::fetch::{BatchError, Fetcher};
+use kafka::formats::commit_metadata::{AuditCounts, Telemetry};
+use kafka::health::ErrorReporter;
 use runtime::backoff::Backoff;
 use sinks::{Claim, Sink, SinkError, SinkErrorKind};
 use tokio::sync::{Semaphore, mpsc};
@@ -171,7 +171,7 @@ impl PartitionTask {
     /// Another replica may have better bytes, or somebody repairs them: what cannot be read is tried again, not skipped.
     async fn unreadable(&self, error: &BatchError) -> Option<()> {
         self.shared.metrics.kafka_errors.inc();
-        tracing::error!(partition = %self.partition, "{}; trying again", runtime::report::lines(error).replace('\n', " "));
+        tracing::error!(partition = %self.partition, "{}; trying again", runtime::report::line(error));
         self.rest(REFUSED_RETRY, 2).await
     }
 
@@ -235,7 +235,7 @@ impl PartitionTask {
                     });
                 }
                 Err(error) if failures == 0 => {
-                    let error = runtime::report::lines(&error).replace('\n', " ");
+                    let error = runtime::report::line(&error);
                     tracing::warn!(partition = %self.partition, error, "asking Kafka where the log begins and ends");
                 }
                 Err(_) => {}

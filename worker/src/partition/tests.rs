@@ -117,7 +117,7 @@ async fn task(
     let pipeline = Arc::new(pipeline(bootstrap, 1_000));
     let plans = Arc::new(plan::plan(&pipeline, Wanted::Rows).await.unwrap());
     let secrets = Secrets::new(None, |_| None);
-    let errors = ErrorReporter::new("test", &mut ClientConfig::new());
+    let errors = ErrorReporter::new("test");
     let access = Access::new(&pipeline.kafka, &secrets, "test").unwrap();
     // Nothing is read: the driver need not run.
     let (fetcher, _, _) = kafka::fetch::open(access, 1024 * 1024, errors.clone());

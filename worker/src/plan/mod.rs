@@ -57,15 +57,12 @@ pub async fn plan(pipeline: &Pipeline, wanted: Wanted) -> Result<Plans, Planning
     }
 }
 
-/// Batches that are decoded while others are written.
+/// Most batches that are decoded while others are written.
 const DECODED_AHEAD: usize = 2;
 
-/// Batches that are worked on at the same time.
+/// Batches that are worked on at the same time: while the sink is busy with as many as it takes, the processors have
+/// the next ones to decode. More of those than are written would only wait.
 pub(crate) fn concurrency(pipeline: &Pipeline) -> usize {
-    match &pipeline.sink {
-        // While all connections wait for their commits, the processors have the next batches to decode.
-        api::Sink::Postgres(sink) => sink.max_connections as usize + DECODED_AHEAD,
-        // One writer: a second batch is decoded while the first is written.
-        _ => 2,
-    }
+    let written = pipeline.sink.parallel_batches();
+    written.saturating_add(written.min(DECODED_AHEAD))
 }

@@ -15,7 +15,7 @@ async fn count(bed: &Bed, table: &str) -> i64 {
         .unwrap()
 }
 
-/// FAULTS 45: broken, empty, absent, oversize, deeply nested, not UTF-8, doubled fields, wrong types.
+/// Broken, empty, absent, oversize, deeply nested, not UTF-8, doubled fields, wrong types.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_broken_record_is_a_dead_letter_with_its_bytes() {
     let (kafka, postgres) = (Kafka::shared().await.unwrap(), Postgres::shared().await.unwrap());
@@ -64,13 +64,13 @@ async fn every_broken_record_is_a_dead_letter_with_its_bytes() {
         41,
         "the oversize record is a good one"
     );
-    let mut letters = bed.sink().await.dead_letters(100).await.unwrap();
-    letters.sort_by_key(|letter| letter.offset);
+    let mut letters = bed.sink().await.newest_dead_letters(100).await.unwrap();
+    letters.sort_by_key(|letter| letter.id.offset);
     let found: Vec<_> = letters
         .iter()
         .map(|letter| {
             (
-                letter.offset,
+                letter.id.offset,
                 letter.stage.as_str(),
                 letter.value.as_deref(),
                 letter.error.as_str(),
@@ -85,7 +85,7 @@ async fn every_broken_record_is_a_dead_letter_with_its_bytes() {
     assert_eq!(found, expected);
 }
 
-/// FAULTS 38 and 46: a row that SQL cannot compute, and one that the table refuses, among five thousand.
+/// A row that SQL cannot compute, and one that the table refuses, among five thousand.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_bad_row_in_thousands_is_the_only_one_left_out() {
     let (kafka, postgres) = (Kafka::shared().await.unwrap(), Postgres::shared().await.unwrap());
@@ -118,11 +118,11 @@ async fn one_bad_row_in_thousands_is_the_only_one_left_out() {
     send(&bed.bootstrap, &bed.name, 0, &values);
     let _worker = bed.worker("one");
     bed.stored(5_000).await;
-    let mut letters = bed.sink().await.dead_letters(100).await.unwrap();
-    letters.sort_by_key(|letter| letter.offset);
+    let mut letters = bed.sink().await.newest_dead_letters(100).await.unwrap();
+    letters.sort_by_key(|letter| letter.id.offset);
     let found: Vec<_> = letters
         .iter()
-        .map(|letter| (letter.offset, letter.stage.as_str()))
+        .map(|letter| (letter.id.offset, letter.stage.as_str()))
         .collect();
     assert_eq!(
         found,
@@ -148,7 +148,7 @@ async fn one_bad_row_in_thousands_is_the_only_one_left_out() {
     assert_eq!(merged, 4_997, "a record is in all tables or in none");
 }
 
-/// FAULTS 39: when nearly everything is bad, the partition halts and says so, and goes on when the table is mended.
+/// When nearly everything is bad, the partition halts and says so, and goes on when the table is mended.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_bad_rows_halts_instead_of_draining_into_dead_letters() {
     let (kafka, postgres) = (Kafka::shared().await.unwrap(), Postgres::shared().await.unwrap());

@@ -7,7 +7,7 @@ use api::Partition;
 use testbed::{Direction, Kafka, Postgres, eventually};
 use worker::state::GapReason;
 
-/// FAULTS 27: the broker is restarted, killed and cut off while records flow.
+/// The broker is restarted, killed and cut off while records flow.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_goes_away_and_comes_back_is_survived() {
     let mut kafka = Kafka::start().await.unwrap();
@@ -28,7 +28,7 @@ async fn a_broker_that_goes_away_and_comes_back_is_survived() {
     assert!(worker.is_running().unwrap());
 }
 
-/// FAULTS 27: of three brokers one is killed, which led partitions and coordinated groups and transactions, while
+/// Of three brokers one is killed, which led partitions and coordinated groups and transactions, while
 /// records flow; then another one.
 #[tokio::test(flavor = "multi_thread")]
 async fn leaders_and_coordinators_that_die_are_replaced() {
@@ -54,7 +54,7 @@ async fn leaders_and_coordinators_that_die_are_replaced() {
     assert!(worker.is_running().unwrap());
 }
 
-/// FAULTS 27: for five minutes there is no broker at all. Generator and worker wait, and go on by themselves.
+/// For five minutes there is no broker at all. Generator and worker wait, and go on by themselves.
 #[tokio::test(flavor = "multi_thread")]
 async fn brokers_that_are_away_for_five_minutes_are_waited_for() {
     let mut kafka = Kafka::start().await.unwrap();
@@ -75,7 +75,7 @@ async fn brokers_that_are_away_for_five_minutes_are_waited_for() {
     assert!(worker.is_running().unwrap());
 }
 
-/// FAULTS 27: for longer than a session lasts, what a broker answers does not come through; then nothing at all.
+/// For longer than a session lasts, what a broker answers does not come through; then nothing at all.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_hears_but_is_not_heard_is_survived() {
     let kafka = Kafka::builder().proxied().start().await.unwrap();
@@ -102,7 +102,7 @@ async fn a_broker_that_hears_but_is_not_heard_is_survived() {
     assert!(worker.is_running().unwrap());
 }
 
-/// FAULTS 31: what a producer wrote in transactions that it aborted was never there; the offsets of its records
+/// What a producer wrote in transactions that it aborted was never there; the offsets of its records
 /// and of the markers are no gaps.
 #[tokio::test(flavor = "multi_thread")]
 async fn aborted_transactions_are_invisible() {
@@ -138,7 +138,7 @@ async fn aborted_transactions_are_invisible() {
     );
 }
 
-/// FAULTS 31: compaction leaves offsets without records, which are no gaps; the records that are left are all stored.
+/// Compaction leaves offsets without records, which are no gaps; the records that are left are all stored.
 #[tokio::test(flavor = "multi_thread")]
 async fn offsets_that_compaction_emptied_are_no_gaps() {
     use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -219,7 +219,7 @@ async fn offsets_that_compaction_emptied_are_no_gaps() {
     assert_eq!(state.rows["track_stream_event_log"], state.records);
 }
 
-/// FAULTS 28: retention deletes records before they are read. The gap is kept by its offsets, and the audit
+/// Retention deletes records before they are read. The gap is kept by its offsets, and the audit
 /// names what is missing.
 #[tokio::test(flavor = "multi_thread")]
 async fn records_that_retention_took_are_a_gap_by_their_offsets() {
@@ -262,7 +262,7 @@ async fn records_that_retention_took_are_a_gap_by_their_offsets() {
     );
 }
 
-/// FAULTS 29: the topic is deleted and made again, with fewer records than were read.
+/// The topic is deleted and made again, with fewer records than were read.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_was_made_again_is_read_from_its_beginning() {
     let (kafka, postgres) = (Kafka::shared().await.unwrap(), Postgres::shared().await.unwrap());
@@ -305,7 +305,7 @@ async fn a_topic_that_was_made_again_is_read_from_its_beginning() {
     );
 }
 
-/// FAULTS 30: partitions are added while the pipeline runs.
+/// Partitions are added while the pipeline runs.
 #[tokio::test(flavor = "multi_thread")]
 async fn added_partitions_are_read() {
     let (kafka, postgres) = (Kafka::shared().await.unwrap(), Postgres::shared().await.unwrap());

@@ -34,7 +34,7 @@ async fn every_event_is_stored_once() {
         }
     };
     let read = eventually(PATIENCE, lags).await.unwrap();
-    let report = kafka::commit_metadata::Telemetry::decode(read[0].metadata.as_deref().unwrap())
+    let report = kafka::formats::commit_metadata::Telemetry::decode(read[0].metadata.as_deref().unwrap())
         .unwrap()
         .unwrap();
     assert_eq!(
@@ -44,7 +44,7 @@ async fn every_event_is_stored_once() {
     assert!(report.records_per_busy_second.unwrap() > 0.0);
 }
 
-/// FAULTS 21: killed before the first statement, in the middle of COPY, before COMMIT, and after COMMIT before
+/// Killed before the first statement, in the middle of COPY, before COMMIT, and after COMMIT before
 /// the answer (so before Kafka's commit as well). The proxy sees the moment and the test kills the process.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_at_any_point_of_a_transaction_loses_and_doubles_nothing() {
@@ -86,7 +86,7 @@ async fn a_worker_killed_at_any_point_of_a_transaction_loses_and_doubles_nothing
     bed.assert_exact(produced).await;
 }
 
-/// FAULTS 22: SIGTERM stores what was begun, and ends in time.
+/// SIGTERM stores what was begun, and ends in time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_terminated_worker_drains_and_ends() {
     let (kafka, postgres) = (Kafka::shared().await.unwrap(), Postgres::shared().await.unwrap());
@@ -104,7 +104,7 @@ async fn a_terminated_worker_drains_and_ends() {
     assert!(second.wait(Duration::from_secs(30)).await.unwrap().success());
 }
 
-/// FAULTS 23: a worker that is frozen in the middle of a transaction for longer than its session lasts. Its
+/// A worker that is frozen in the middle of a transaction for longer than its session lasts. Its
 /// successor is not blocked, and when it wakes up it is fenced.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_worker_neither_blocks_its_successor_nor_writes_when_it_wakes() {
@@ -161,7 +161,7 @@ async fn two_owners_of_one_partition_fence_each_other_and_double_nothing() {
     bed.assert_exact(10_000).await;
 }
 
-/// FAULTS 24: workers come and go under load.
+/// Workers come and go under load.
 #[tokio::test(flavor = "multi_thread")]
 async fn scaling_up_and_down_under_load_is_exact() {
     let (kafka, postgres) = (Kafka::shared().await.unwrap(), Postgres::shared().await.unwrap());

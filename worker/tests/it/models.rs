@@ -133,7 +133,7 @@ async fn a_refused_model_is_named_by_its_place_in_the_manifest() {
     let (postgres, _) = in_postgres("refused_model").await;
     let model = Model {
         name: TableName::new("totals").unwrap(),
-        schedule: "* * * * *".to_owned(),
+        schedule: api::Schedule::parse("* * * * *").unwrap(),
         kind: ModelKind::Sql("SELECT id FROM nowhere".to_owned()),
     };
     for sink in [sqlite, postgres] {
@@ -154,7 +154,7 @@ async fn a_refused_model_is_named_by_its_place_in_the_manifest() {
 async fn recommends(sink: Sink, tables: &[TableDefinition]) {
     let model = Model {
         name: TableName::new("likes").unwrap(),
-        schedule: "* * * * *".to_owned(),
+        schedule: api::Schedule::parse("* * * * *").unwrap(),
         kind: ModelKind::Recommender(Recommender {
             interactions: TableName::new("plays").unwrap(),
             user: "id".to_owned(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::{Bed, PATIENCE};
 use testbed::{Cut, Kafka, Postgres, Proxy, eventually};
 
-/// FAULTS 34: the server is killed and comes back; the connection is cut during COMMIT, its outcome unknown.
+/// The server is killed and comes back; the connection is cut during COMMIT, its outcome unknown.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_dies_and_commits_with_unknown_outcome_are_survived() {
     let kafka = Kafka::shared().await.unwrap();
@@ -40,7 +40,7 @@ async fn a_database_that_dies_and_commits_with_unknown_outcome_are_survived() {
     bed.assert_exact(produced).await;
 }
 
-/// FAULTS 34: the primary dies and its standby, which lacks the last transactions, takes its place. The lost rows and
+/// The primary dies and its standby, which lacks the last transactions, takes its place. The lost rows and
 /// their offsets went together, so they are read and stored again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failover_to_a_standby_that_lags_loses_and_doubles_nothing() {
@@ -73,7 +73,7 @@ async fn a_failover_to_a_standby_that_lags_loses_and_doubles_nothing() {
     bed.assert_exact(10_000).await;
 }
 
-/// FAULTS 35: a deadlock, which PostgreSQL ends at the worker's expense.
+/// A deadlock, which PostgreSQL ends at the worker's expense.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadlock_costs_a_retry() {
     let (kafka, postgres) = (Kafka::shared().await.unwrap(), Postgres::shared().await.unwrap());
@@ -105,7 +105,7 @@ async fn a_deadlock_costs_a_retry() {
     bed.assert_exact(4_000).await;
 }
 
-/// FAULTS 35: half a second a statement, and a lock that somebody else holds for a minute.
+/// Half a second a statement, and a lock that somebody else holds for a minute.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_and_a_locked_database_only_cost_time() {
     let (kafka, postgres) = (Kafka::shared().await.unwrap(), Postgres::shared().await.unwrap());
@@ -132,7 +132,7 @@ async fn a_slow_and_a_locked_database_only_cost_time() {
     bed.assert_exact(8_000).await;
 }
 
-/// FAULTS 36: a full disk is one clear line and a retry; nothing is lost when there is room again.
+/// A full disk is one clear line and a retry; nothing is lost when there is room again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_waited_for() {
     let kafka = Kafka::shared().await.unwrap();
@@ -151,7 +151,7 @@ async fn a_full_disk_is_waited_for() {
     assert!(worker.is_running().unwrap());
 }
 
-/// FAULTS 40: a column is dropped and put back while the worker runs.
+/// A column is dropped and put back while the worker runs.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_lost_a_column_is_named_and_waited_for() {
     let (kafka, postgres) = (Kafka::shared().await.unwrap(), Postgres::shared().await.unwrap());

@@ -293,8 +293,13 @@ impl World {
     }
 
     async fn letters(&self) -> Vec<i64> {
-        let letters = self.worker(0, true, 0).sink.dead_letters(99).await.unwrap();
-        let mut offsets: Vec<i64> = letters.iter().map(|letter| letter.offset).collect();
+        let letters = self
+            .worker(0, true, 0)
+            .sink
+            .newest_dead_letters(99)
+            .await
+            .unwrap();
+        let mut offsets: Vec<i64> = letters.iter().map(|letter| letter.id.offset).collect();
         offsets.sort_unstable();
         offsets
     }
@@ -634,10 +639,10 @@ async fn dead_letters_are_those_of_the_intent() {
     writer.finish(&records, &intent, &mut stored).await.unwrap();
     assert_eq!(world.letters().await, [1, 3, 5]);
     assert_eq!((stored.records, stored.rows[0]), (9, (0, 6)));
-    let letters = worker.sink.dead_letters(9).await.unwrap();
+    let letters = worker.sink.newest_dead_letters(9).await.unwrap();
     let errors: BTreeMap<i64, &str> = letters
         .iter()
-        .map(|letter| (letter.offset, letter.error.as_str()))
+        .map(|letter| (letter.id.offset, letter.error.as_str()))
         .collect();
     assert!(errors[&1].contains("a limit of time or memory"), "{errors:?}");
     assert!(errors[&5].contains("Cast error"), "{errors:?}");

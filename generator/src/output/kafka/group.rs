@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ::kafka::checkpoint::Checkpoint;
-use ::kafka::context::ErrorReporter;
+use ::kafka::formats::checkpoint::Checkpoint;
 use ::kafka::group::{self, Committed, GroupError, Member, Membership, Settings};
+use ::kafka::health::ErrorReporter;
 use tokio::task::JoinSet;
 
 use super::takeover::Stored;
@@ -37,7 +37,7 @@ impl Group {
             partitions: i32::from(target.shards),
             instance_id: target.keeps_shards.then(|| target.transactional_id.clone()),
         };
-        let reporter = ErrorReporter::new("generator shards", &mut target.client.clone());
+        let reporter = ErrorReporter::new("generator shards");
         let (member, driver) = group::join(settings, target.access()?, reporter);
         drivers.spawn(driver.run());
         Ok(Self {

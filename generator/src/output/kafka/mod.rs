@@ -10,15 +10,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::kafka::ErrorCode;
 use ::kafka::admin::{AdminError, TopicPlan, ensure_topics};
 use ::kafka::broker::{Access, AccessError};
-use ::kafka::checkpoint::CheckpointError;
 use ::kafka::client::{ClientError, client_config};
+use ::kafka::formats::checkpoint::CheckpointError;
 use ::kafka::group::GroupError;
+use ::kafka::librdkafka::ClientConfig;
 use ::kafka::produce::ProduceError;
 use api::{Generator, Kafka, Pipeline};
-use rdkafka::ClientConfig;
-use rdkafka::error::RDKafkaErrorCode;
 use runtime::secrets::Secrets;
 
 use crate::music::Music;
@@ -139,26 +139,14 @@ pub enum KafkaOutputError {
     #[error(
         "the partitions of topic {topic} cannot be counted; is the topic there, and may it be described?"
     )]
-    Partitions {
-        /// The topic.
-        topic: String,
-        /// What Kafka said.
-        source: ProduceError,
-    },
+    Partitions { topic: String, source: ProduceError },
     /// Records were taken, but did not arrive.
     #[error("a record was not delivered to topic {topic}{}", remedy(source.code()))]
-    Delivery {
-        /// The topic.
-        topic: String,
-        /// What Kafka said.
-        source: ProduceError,
-    },
+    Delivery { topic: String, source: ProduceError },
     /// Records are still under way.
     #[error("{records} records are not delivered to topic {topic} after {seconds} s")]
     Undelivered {
-        /// The topic.
         topic: String,
-        /// How many.
         records: u64,
         /// How long was waited.
         seconds: u64,
@@ -166,7 +154,6 @@ pub enum KafkaOutputError {
     /// The group of the replicas.
     #[error("no part in the generator's group {group}{}", group_remedy(source))]
     Group {
-        /// The group.
         group: String,
         /// What is in the way.
         source: GroupError,
@@ -177,31 +164,17 @@ pub enum KafkaOutputError {
          to begin a new run, delete the group"
     )]
     Checkpoint {
-        /// The shard.
         shard: u16,
-        /// The committed offset.
         offset: i64,
-        /// The group.
         group: String,
-        /// What is wrong.
         source: CheckpointError,
     },
     /// Too many partitions for checkpoints.
     #[error("the checkpoint of shard {shard} cannot be written")]
-    Encode {
-        /// The shard.
-        shard: u16,
-        /// What is wrong.
-        source: CheckpointError,
-    },
+    Encode { shard: u16, source: CheckpointError },
     /// Transactions are refused for good.
     #[error("no transactions are possible as {id}{}", remedy(source.code()))]
-    Transactions {
-        /// The transactional id.
-        id: String,
-        /// What Kafka said.
-        source: ProduceError,
-    },
+    Transactions { id: String, source: ProduceError },
 }
 
 impl KafkaOutputError {
@@ -220,13 +193,13 @@ impl KafkaOutputError {
 const OWN_NAME: &str = ": another process runs under the same replica id; give each its own";
 const READ_GROUP: &str = ": this user needs the right to read the group";
 
-/// What would do, as the end of a sentence.
-fn remedy(code: RDKafkaErrorCode) -> &'static str {
+/// The remedy, as the end of a sentence.
+fn remedy(code: Option<ErrorCode>) -> &'static str {
     match code {
-        RDKafkaErrorCode::FencedInstanceId => OWN_NAME,
-        RDKafkaErrorCode::GroupAuthorizationFailed => READ_GROUP,
-        RDKafkaErrorCode::TopicAuthorizationFailed => ": this user needs the right to write the topic",
-        RDKafkaErrorCode::TransactionalIdAuthorizationFailed => {
+        Some(ErrorCode::FencedInstanceId) => OWN_NAME,
+        Some(ErrorCode::GroupAuthorizationFailed) => READ_GROUP,
+        Some(ErrorCode::TopicAuthorizationFailed) => ": this user needs the right to write the topic",
+        Some(ErrorCode::TransactionalIdAuthorizationFailed) => {
             ": this user needs the right to write under that transactional id"
         }
         _ => "",

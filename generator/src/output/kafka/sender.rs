@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::kafka::context::ErrorReporter;
-use ::kafka::partitioner::partition_for;
+use ::kafka::formats::partitioner::partition_for;
+use ::kafka::formats::sequence::{HEADER, RecordSequence};
+use ::kafka::health::ErrorReporter;
 use ::kafka::produce::{self, Offer, Offsets, ProduceError, Producer, Settings, Transactions};
-use ::kafka::sequence::{HEADER, RecordSequence};
 use tokio::task::JoinSet;
 
 use super::{KafkaOutputError, KafkaTarget};
@@ -42,7 +42,7 @@ impl Sender {
             linger: Duration::from_millis(if target.busy { 5 } else { 20 }),
             budget: BUDGET,
         };
-        let reporter = ErrorReporter::new("generator", &mut target.client.clone());
+        let reporter = ErrorReporter::new("generator");
         let (producer, driver) = produce::open(target.access()?, settings, reporter);
         drivers.spawn(driver.run());
         Ok(Self {

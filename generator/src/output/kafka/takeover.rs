@@ -4,7 +4,7 @@
 //! once, the one that holds shard 0 chooses it and commits it at once; the others wait for that, but not for
 //! long: two numbers are no harm, since records are counted by run and shard.
 
-use ::kafka::checkpoint::Checkpoint;
+use ::kafka::formats::checkpoint::Checkpoint;
 use jiff::Timestamp;
 
 /// Attempts to read the number of the run before an own one is taken; some seconds.

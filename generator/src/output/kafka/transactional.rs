@@ -15,9 +15,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::kafka::checkpoint::Checkpoint;
+use ::kafka::ErrorCode;
+use ::kafka::formats::checkpoint::Checkpoint;
 use ::kafka::produce::{Offsets, ProduceError, Transactions};
-use rdkafka::error::RDKafkaErrorCode as Code;
 use runtime::backoff::Backoff;
 use tokio::task::JoinSet;
 
@@ -129,7 +129,7 @@ impl Transactional {
             Err(error) if error.is_lasting() => Err(error),
             Err(error) => {
                 tracing::warn!(
-                    error = runtime::report::lines(&error),
+                    error = runtime::report::line(&error),
                     "no transactions are possible yet; trying again"
                 );
                 self.retry_later();
@@ -251,7 +251,7 @@ impl Transactional {
         let Some(member) = self.group.membership() else {
             let error = ProduceError::Refused {
                 request: "a commit",
-                code: Code::RebalanceInProgress,
+                code: ErrorCode::RebalanceInProgress,
             };
             return self.recover(&error);
         };
@@ -321,8 +321,12 @@ impl Transactional {
         if error.is_lasting() {
             return Err(self.error(error.clone()));
         }
-        let code = error.code();
-        if let Code::IllegalGeneration | Code::RebalanceInProgress | Code::UnknownMemberId = code {
+        if let Some(
+            code @ (ErrorCode::IllegalGeneration
+            | ErrorCode::RebalanceInProgress
+            | ErrorCode::UnknownMemberId),
+        ) = error.code()
+        {
             tracing::info!(
                 reason = %code,
                 "shards are shared anew; the events of a transaction are produced again"

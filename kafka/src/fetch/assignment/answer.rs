@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use api::Partition;
-use kafka_protocol::error::{ParseResponseErrorCode, ResponseError};
 use kafka_protocol::messages::MetadataResponse;
 use kafka_protocol::messages::metadata_response::{MetadataResponsePartition, MetadataResponseTopic};
-use rdkafka::error::RDKafkaErrorCode;
 
 use super::{Assignment, Leader, Topic};
-use crate::broker::Address;
-use crate::fetch::chunk::{Trouble, TroubleKind};
+use crate::broker::addresses;
+use crate::error_code::ErrorCode;
+use crate::fetch::chunk::{PartitionError, PartitionErrorKind};
+use crate::issue::{Issue, IssueKind};
 
 /// A topic that was just made is not known to every broker at once: so many answers in a row must miss it.
 pub(super) const MISSED: u32 = 2;
@@ -18,13 +18,13 @@ pub(super) const MISSED: u32 = 2;
 /// What an answer about the cluster means for its readers.
 #[derive(Debug, Default)]
 pub(in crate::fetch) struct Learned {
-    pub(in crate::fetch) troubles: Vec<Trouble>,
-    /// In librdkafka's words, for the log and for the health of the process.
-    pub(in crate::fetch) problems: Vec<(RDKafkaErrorCode, String)>,
+    pub(in crate::fetch) errors: Vec<PartitionError>,
+    /// For the log and for the health of the process.
+    pub(in crate::fetch) issues: Vec<Issue>,
 }
 
 /// What the cluster says about one partition.
-pub(in crate::fetch) enum Finding {
+pub(in crate::fetch) enum Leadership {
     Led(Leader),
     Leaderless,
     Missing,
@@ -34,14 +34,7 @@ pub(in crate::fetch) enum Finding {
 impl Assignment {
     /// Takes in what the cluster says.
     pub(in crate::fetch) fn learn(&mut self, answer: &MetadataResponse) -> Learned {
-        self.brokers = answer
-            .brokers
-            .iter()
-            .filter_map(|broker| {
-                let address = Address::told(&broker.host, broker.port)?;
-                Some((broker.node_id.0, address))
-            })
-            .collect();
+        self.brokers = addresses(answer).collect();
         let mut learned = Learned::default();
         for topic in &answer.topics {
             if let Some(name) = &topic.name {
@@ -57,62 +50,62 @@ impl Assignment {
             if *partition.topic != *name || wanted.resting {
                 continue;
             }
-            let mut trouble = |kind| {
-                learned.troubles.push(Trouble {
+            let mut stop = |kind| {
+                learned.errors.push(PartitionError {
                     partition: partition.clone(),
                     generation: wanted.generation,
                     offset: wanted.offset,
                     kind,
                 });
             };
-            let finding = find(topic, partition.number);
-            wanted.missed = if matches!(finding, Finding::Missing) {
+            let leadership = find(topic, partition.number);
+            wanted.missed = if matches!(leadership, Leadership::Missing) {
                 wanted.missed.saturating_add(1)
             } else {
                 0
             };
             wanted.leader = None;
-            match finding {
-                Finding::Led(_) if !wanted.topic_id.is_nil() && wanted.topic_id != topic.topic_id => {
-                    trouble(TroubleKind::Recreated);
+            match leadership {
+                Leadership::Led(_) if !wanted.topic_id.is_nil() && wanted.topic_id != topic.topic_id => {
+                    stop(PartitionErrorKind::Recreated);
                     wanted.resting = true;
                 }
-                Finding::Led(leader) => {
+                Leadership::Led(leader) => {
                     wanted.topic_id = topic.topic_id;
                     wanted.leader = Some(leader);
                 }
-                Finding::Leaderless => {}
-                Finding::Missing => {
+                Leadership::Leaderless => {}
+                Leadership::Missing => {
                     if wanted.missed == MISSED {
-                        trouble(TroubleKind::Missing);
+                        stop(PartitionErrorKind::Missing);
                     }
                     if wanted.missed >= MISSED {
-                        missing = Some(if topic.error_code.is_ok() {
+                        missing = Some(if topic.error_code == 0 {
                             format!("the partition {partition} is not there")
                         } else {
                             format!("the topic {name} is not there")
                         });
                     }
                 }
-                Finding::Refused => {
+                Leadership::Refused => {
                     wanted.refused = true;
-                    let problem = (
-                        RDKafkaErrorCode::TopicAuthorizationFailed,
+                    let issue = Issue::of_cluster(
+                        IssueKind::NotAuthorised,
                         format!("reading the topic {name} is not allowed"),
                     );
-                    if !learned.problems.contains(&problem) {
-                        learned.problems.push(problem);
+                    if !learned.issues.contains(&issue) {
+                        learned.issues.push(issue);
                     }
                 }
             }
         }
         learned
-            .problems
-            .extend(missing.map(|text| (RDKafkaErrorCode::UnknownTopicOrPartition, text)));
+            .issues
+            .extend(missing.map(|text| Issue::of_cluster(IssueKind::TopicMissing, text)));
         let leaders = topic.partitions.iter().filter_map(|partition| {
             let number = partition.partition_index;
             match find(topic, number) {
-                Finding::Led(leader) => Some((number, leader)),
+                Leadership::Led(leader) => Some((number, leader)),
                 _ => None,
             }
         });
@@ -125,7 +118,7 @@ impl Assignment {
 }
 
 /// What an answer says about `partition`.
-pub(in crate::fetch) fn look(answer: &MetadataResponse, partition: &Partition) -> Finding {
+pub(in crate::fetch) fn leadership(answer: &MetadataResponse, partition: &Partition) -> Leadership {
     let is_it = |topic: &&MetadataResponseTopic| {
         topic
             .name
@@ -133,25 +126,23 @@ pub(in crate::fetch) fn look(answer: &MetadataResponse, partition: &Partition) -
             .is_some_and(|name| *name.0 == *partition.topic)
     };
     let topic = answer.topics.iter().find(is_it);
-    topic.map_or(Finding::Missing, |topic| find(topic, partition.number))
+    topic.map_or(Leadership::Missing, |topic| find(topic, partition.number))
 }
 
-fn find(topic: &MetadataResponseTopic, number: i32) -> Finding {
-    match topic.error_code.err() {
+fn find(topic: &MetadataResponseTopic, number: i32) -> Leadership {
+    match ErrorCode::from_number(topic.error_code) {
         None => {}
         Some(
-            ResponseError::UnknownTopicOrPartition
-            | ResponseError::UnknownTopicId
-            | ResponseError::InvalidTopicException,
-        ) => return Finding::Missing,
-        Some(ResponseError::TopicAuthorizationFailed) => return Finding::Refused,
-        Some(_) => return Finding::Leaderless,
+            ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId | ErrorCode::InvalidTopicException,
+        ) => return Leadership::Missing,
+        Some(ErrorCode::TopicAuthorizationFailed) => return Leadership::Refused,
+        Some(_) => return Leadership::Leaderless,
     }
     let numbered = |partition: &&MetadataResponsePartition| partition.partition_index == number;
     match topic.partitions.iter().find(numbered) {
-        None => Finding::Missing,
-        Some(partition) if partition.leader_id.0 < 0 => Finding::Leaderless,
-        Some(partition) => Finding::Led(Leader {
+        None => Leadership::Missing,
+        Some(partition) if partition.leader_id.0 < 0 => Leadership::Leaderless,
+        Some(partition) => Leadership::Led(Leader {
             broker: partition.leader_id.0,
             epoch: partition.leader_epoch,
         }),

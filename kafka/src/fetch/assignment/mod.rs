@@ -12,8 +12,8 @@ use api::Partition;
 use uuid::Uuid;
 
 use self::answer::MISSED;
-pub(super) use self::answer::{Finding, look};
-use super::chunk::{Trouble, TroubleKind};
+pub(super) use self::answer::{Leadership, leadership};
+use super::chunk::{PartitionError, PartitionErrorKind};
 use crate::broker::Address;
 
 /// The partitions to read, and what the cluster last said about them.
@@ -125,11 +125,6 @@ impl Assignment {
             .any(|wanted| !wanted.resting && wanted.leader.is_none())
     }
 
-    /// The brokers that are known, in no order.
-    pub(super) fn brokers(&self) -> impl Iterator<Item = &Address> {
-        self.brokers.values()
-    }
-
     /// The brokers that have something to read.
     pub(super) fn leaders(&self) -> HashMap<i32, Address> {
         let ids = self.wanted.values().filter_map(|wanted| wanted.leader);
@@ -138,13 +133,13 @@ impl Assignment {
     }
 
     /// The broker that leads `partition`, where that is known.
-    pub(super) fn leader(&self, partition: &Partition) -> Option<(i32, Address)> {
+    pub(super) fn leader(&self, partition: &Partition) -> Option<Address> {
         let leader = self
             .topics
             .get(&partition.topic)?
             .leaders
             .get(&partition.number)?;
-        Some((leader.broker, self.brokers.get(&leader.broker)?.clone()))
+        self.brokers.get(&leader.broker).cloned()
     }
 
     /// Forgets who leads what `broker` was thought to lead: the cluster is asked again.
@@ -224,9 +219,9 @@ impl Assignment {
     }
 
     /// Lets a partition rest; `None` if nobody waits for it any more.
-    pub(super) fn rest(&mut self, asked: &Asked, kind: TroubleKind) -> Option<Trouble> {
+    pub(super) fn rest(&mut self, asked: &Asked, kind: PartitionErrorKind) -> Option<PartitionError> {
         self.current(asked)?.resting = true;
-        Some(Trouble {
+        Some(PartitionError {
             partition: asked.partition.clone(),
             generation: asked.generation,
             offset: asked.offset,

@@ -2,13 +2,13 @@
 
 use super::answer::Learned;
 use super::*;
+use crate::issue::{Issue, IssueKind};
 
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use kafka_protocol::messages::{BrokerId, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
-use rdkafka::error::RDKafkaErrorCode;
 
 const TOPIC: &str = "events";
 const MISSING: i16 = 3;
@@ -47,9 +47,9 @@ fn answer(id: u128, error: i16, leaders: &[i32]) -> MetadataResponse {
 
 fn kinds(learned: &Learned) -> Vec<String> {
     learned
-        .troubles
+        .errors
         .iter()
-        .map(|trouble| format!("{:?}", trouble.kind))
+        .map(|error| format!("{:?}", error.kind))
         .collect()
 }
 
@@ -101,7 +101,7 @@ fn stale_answers_change_nothing() {
     assert_eq!(newer.offset, 20);
     assignment.set(partition(1), 20);
     assert!(assignment.advance(&newer, 40).is_none(), "it was set anew");
-    assert!(assignment.rest(&newer, TroubleKind::OutOfRange).is_none());
+    assert!(assignment.rest(&newer, PartitionErrorKind::OutOfRange).is_none());
     assignment.remove(&partition(1));
     assert_eq!(numbers(&assignment.plan(2, 1, 0)), Vec::<i32>::new());
 }
@@ -144,15 +144,15 @@ fn a_topic_that_is_made_again_rests_until_it_is_set() {
     let learned = assignment.learn(&answer(7, MISSING, &[]));
     assert_eq!(kinds(&learned), ["Missing", "Missing", "Missing"]);
     assert_eq!(
-        learned.problems,
-        [(
-            RDKafkaErrorCode::UnknownTopicOrPartition,
-            "the topic events is not there".to_owned()
+        learned.issues,
+        [Issue::of_cluster(
+            IssueKind::TopicMissing,
+            "the topic events is not there"
         )]
     );
     assert!(assignment.is_refused());
     let learned = assignment.learn(&answer(7, MISSING, &[]));
-    assert_eq!((kinds(&learned).len(), learned.problems.len()), (0, 1));
+    assert_eq!((kinds(&learned).len(), learned.issues.len()), (0, 1));
 
     let learned = assignment.learn(&answer(8, 0, &[1, 1, 1]));
     assert_eq!(kinds(&learned), ["Recreated", "Recreated", "Recreated"]);
@@ -174,7 +174,7 @@ fn a_partition_that_is_not_there_is_awaited() {
     }
     assert!(assignment.is_refused());
     let learned = assignment.learn(&answer(7, 0, &[1, 2, 1]));
-    assert_eq!(learned.problems[0].1, "the partition events/3 is not there");
+    assert_eq!(learned.issues[0].detail, "the partition events/3 is not there");
     assignment.learn(&answer(7, 0, &[1, 2, 1, 2]));
     assert!(!assignment.is_refused());
     assert_eq!(numbers(&assignment.plan(2, 1, 0)), [1, 3]);
@@ -186,10 +186,10 @@ fn what_is_refused_stays_so_until_it_is_read() {
     let mut assignment = settled();
     let learned = assignment.learn(&answer(7, FORBIDDEN, &[]));
     assert_eq!(
-        learned.problems,
-        [(
-            RDKafkaErrorCode::TopicAuthorizationFailed,
-            "reading the topic events is not allowed".to_owned()
+        learned.issues,
+        [Issue::of_cluster(
+            IssueKind::NotAuthorised,
+            "reading the topic events is not allowed"
         )]
     );
     assignment.learn(&answer(7, 0, &[1, 1, 1]));

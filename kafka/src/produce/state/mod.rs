@@ -1,6 +1,6 @@
 //! What is to be written, how far each part of it is, and what is to be asked next: decisions only.
 
-mod lane;
+mod queue;
 #[cfg(test)]
 mod tests;
 mod topic;
@@ -8,9 +8,8 @@ mod topic;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub(super) use self::lane::Asked;
-use self::lane::Lane;
-pub(super) use self::topic::Learned;
+pub(super) use self::queue::InFlight;
+use self::queue::PartitionQueue;
 use super::error::ProduceError;
 use super::offsets::Offsets;
 use crate::broker::Address;
@@ -30,9 +29,9 @@ pub(super) struct State {
     commit: Option<Commit>,
     failure: Option<ProduceError>,
     /// What went wrong last, and may pass by itself.
-    trouble: Option<String>,
+    last_error: Option<String>,
     /// By partition.
-    lanes: Vec<Lane>,
+    queues: Vec<PartitionQueue>,
     /// Partitions as of the last answer: within a session none are taken away.
     partitions: usize,
     brokers: HashMap<i32, Address>,
@@ -56,13 +55,13 @@ enum Phase {
     /// The producer's id is to be asked for.
     Starting,
     /// What a predecessor may have left open is to be ended.
-    Clearing(Identity),
-    Started(Identity),
+    Clearing(ProducerIdentity),
+    Started(ProducerIdentity),
 }
 
 /// Who writes, as brokers know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Identity {
+pub(super) struct ProducerIdentity {
     pub(super) id: i64,
     pub(super) epoch: i16,
 }
@@ -80,13 +79,13 @@ pub(super) enum Step {
     /// For the producer's id, which ends whatever its predecessor has left open.
     Start,
     /// To end what has been left open in these partitions nevertheless.
-    Clear(Identity, Vec<usize>),
+    Clear(ProducerIdentity, Vec<usize>),
     /// To let the transaction write to these partitions.
-    Add(Identity, Vec<usize>),
+    Add(ProducerIdentity, Vec<usize>),
     /// To take these offsets into the transaction.
-    Offsets(Identity, Arc<Offsets>),
+    Offsets(ProducerIdentity, Arc<Offsets>),
     /// To commit.
-    End(Identity),
+    End(ProducerIdentity),
 }
 
 impl State {
@@ -98,8 +97,8 @@ impl State {
             transaction: 0,
             commit: None,
             failure: None,
-            trouble: None,
-            lanes: Vec::new(),
+            last_error: None,
+            queues: Vec::new(),
             partitions: 0,
             brokers: HashMap::new(),
             missed: 0,
@@ -130,15 +129,15 @@ impl State {
     }
 
     pub(super) fn partitions(&self) -> usize {
-        self.lanes.len()
+        self.queues.len()
     }
 
     pub(super) fn failure(&self) -> Option<&ProduceError> {
         self.failure.as_ref()
     }
 
-    pub(super) fn trouble(&self) -> Option<&str> {
-        self.trouble.as_deref()
+    pub(super) fn last_error(&self) -> Option<&str> {
+        self.last_error.as_deref()
     }
 
     /// Forgets what was written and not committed, and asks for a new identity.
@@ -148,34 +147,34 @@ impl State {
         self.phase = Phase::Starting;
         self.commit = None;
         self.failure = None;
-        self.trouble = None;
+        self.last_error = None;
         self.missed = 0;
         self.refused = false;
         self.held = 0;
-        self.lanes.truncate(self.partitions);
-        for lane in &mut self.lanes {
-            *lane = lane.emptied();
+        self.queues.truncate(self.partitions);
+        for queue in &mut self.queues {
+            *queue = queue.emptied();
         }
     }
 
     /// Whether records can be written.
     pub(super) fn is_ready(&self) -> bool {
-        matches!(self.phase, Phase::Started(_)) && !self.lanes.is_empty()
+        matches!(self.phase, Phase::Started(_)) && !self.queues.is_empty()
     }
 
-    pub(super) fn started(&mut self, identity: Identity) {
+    pub(super) fn started(&mut self, identity: ProducerIdentity) {
         self.phase = if self.transactional {
             Phase::Clearing(identity)
         } else {
             Phase::Started(identity)
         };
-        self.trouble = None;
+        self.last_error = None;
     }
 
     /// Nothing of a predecessor is open.
-    pub(super) fn cleared(&mut self, identity: Identity) {
+    pub(super) fn cleared(&mut self, identity: ProducerIdentity) {
         self.phase = Phase::Started(identity);
-        self.trouble = None;
+        self.last_error = None;
     }
 
     /// Nothing of this session counts any more; the first reason is kept.
@@ -184,16 +183,16 @@ impl State {
     }
 
     /// Notes what may pass by itself, in case it does not.
-    pub(super) fn note(&mut self, trouble: String) {
-        self.trouble = Some(trouble);
+    pub(super) fn note(&mut self, error: String) {
+        self.last_error = Some(error);
     }
 
     // What the thread does.
 
     /// `transaction` will have records in `partition`.
     pub(super) fn touch(&mut self, partition: usize, transaction: u64) {
-        if let Some(lane) = self.lanes.get_mut(partition) {
-            lane.touched = transaction;
+        if let Some(queue) = self.queues.get_mut(partition) {
+            queue.touched = transaction;
         }
     }
 
@@ -233,11 +232,12 @@ impl State {
             return None;
         }
         let current = self.transaction;
-        let is_to_add =
-            |lane: &Lane| lane.added != current && (lane.touched == current || lane.holds(current));
-        let lanes = self.lanes.iter().enumerate();
-        let partitions: Vec<usize> = lanes
-            .filter_map(|(partition, lane)| is_to_add(lane).then_some(partition))
+        let is_to_add = |queue: &PartitionQueue| {
+            queue.added != current && (queue.touched == current || queue.holds(current))
+        };
+        let queues = self.queues.iter().enumerate();
+        let partitions: Vec<usize> = queues
+            .filter_map(|(partition, queue)| is_to_add(queue).then_some(partition))
             .collect();
         if !partitions.is_empty() {
             return Some(Step::Add(identity, partitions));
@@ -246,15 +246,15 @@ impl State {
         if let Some(offsets) = &commit.offsets {
             return Some(Step::Offsets(identity, Arc::clone(offsets)));
         }
-        let is_under_way = self.lanes.iter().any(|lane| lane.holds(current));
+        let is_under_way = self.queues.iter().any(|queue| queue.holds(current));
         (!is_under_way).then_some(Step::End(identity))
     }
 
     /// The coordinator lets the transaction write to these partitions.
     pub(super) fn added(&mut self, partitions: &[usize]) {
         for partition in partitions {
-            if let Some(lane) = self.lanes.get_mut(*partition) {
-                lane.added = self.transaction;
+            if let Some(queue) = self.queues.get_mut(*partition) {
+                queue.added = self.transaction;
             }
         }
     }
@@ -269,7 +269,7 @@ impl State {
     /// The transaction is committed; the next one may be sent.
     pub(super) fn committed(&mut self) {
         self.commit = None;
-        self.trouble = None;
+        self.last_error = None;
         self.transaction += 1;
     }
 }

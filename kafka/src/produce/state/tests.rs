@@ -6,11 +6,12 @@ use kafka_protocol::protocol::StrBytes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::error_code::ErrorCode;
 use crate::group::Membership;
-use crate::produce::batch::{Filling, Record};
-use crate::produce::seal::Sealer;
+use crate::produce::builder::{BatchBuilder, Record};
+use crate::produce::encoder::BatchEncoder;
 
-const IDENTITY: Identity = Identity { id: 5, epoch: 3 };
+const IDENTITY: ProducerIdentity = ProducerIdentity { id: 5, epoch: 3 };
 const BROKERS: i32 = 2;
 
 /// Brokers 0 and 1, and who leads each partition.
@@ -40,17 +41,17 @@ fn failed(code: i16) -> MetadataResponse {
     answer
 }
 
-fn filling(records: i32) -> Filling {
-    let mut filling = Filling::default();
+fn builder(records: i32) -> BatchBuilder {
+    let mut builder = BatchBuilder::default();
     for _ in 0..records {
         let record = Record {
             key: None,
             value: Some(b"value"),
             headers: &[],
         };
-        filling.append(&record, 0);
+        builder.append(&record, 0);
     }
-    filling
+    builder
 }
 
 fn started(leaders: &[i32]) -> State {
@@ -58,7 +59,7 @@ fn started(leaders: &[i32]) -> State {
     assert_eq!(state.step(), None);
     state.start();
     assert_eq!(state.step(), Some(Step::Start));
-    assert_eq!(state.learn("t", &metadata(leaders)), Learned::Fine);
+    assert_eq!(state.learn("t", &metadata(leaders)), None);
     assert!(!state.is_ready());
     state.started(IDENTITY);
     assert!(!state.is_ready());
@@ -83,15 +84,15 @@ fn offsets() -> Offsets {
 }
 
 /// The base sequence that a sealed batch says.
-fn sequence(asked: &Asked) -> i32 {
+fn sequence(asked: &InFlight) -> i32 {
     i32::from_be_bytes(asked.batch[53..57].try_into().unwrap())
 }
 
 fn seal_all(state: &mut State, broker: i32, ahead: bool) -> usize {
-    let mut sealer = Sealer::default();
+    let mut encoder = BatchEncoder::default();
     let mut sealed = 0;
     while let Some(task) = state.take(broker, ahead) {
-        let batch = sealer.seal(&task.filling, task.stamp);
+        let batch = encoder.encode(&task.builder, task.identity);
         state.put(task, batch);
         sealed += 1;
     }
@@ -104,12 +105,12 @@ fn a_transaction_goes_its_way() {
     let current = state.transaction();
     state.touch(1, current);
     assert_eq!(state.step(), Some(Step::Add(IDENTITY, vec![1])));
-    state.push(1, current, filling(3));
+    state.push(1, current, builder(3));
     // Not before the coordinator knows of it.
     assert_eq!(seal_all(&mut state, 1, false), 0);
     state.added(&[1]);
     assert_eq!(state.step(), None);
-    state.push(1, current, filling(2));
+    state.push(1, current, builder(2));
     assert!(!state.is_open(1));
     assert_eq!(
         (seal_all(&mut state, 0, true), seal_all(&mut state, 1, false)),
@@ -127,8 +128,8 @@ fn a_transaction_goes_its_way() {
 
     // What is written now belongs to the next one.
     state.touch(0, current + 1);
-    state.push(0, current + 1, filling(1));
-    state.push(1, current + 1, filling(4));
+    state.push(0, current + 1, builder(1));
+    state.push(1, current + 1, builder(4));
     state.arrived(&plan[0]);
     assert_eq!(state.under_way(), 7);
     assert_eq!(seal_all(&mut state, 1, true), 2);
@@ -152,15 +153,15 @@ fn a_start_begins_from_nothing() {
     let mut state = started(&[0]);
     let current = state.transaction();
     state.touch(0, current);
-    state.push(0, current, filling(3));
+    state.push(0, current, builder(3));
     state.added(&[0]);
     seal_all(&mut state, 0, false);
     let before = state.plan(0);
-    state.push(0, current, filling(1));
+    state.push(0, current, builder(1));
     let task = state.take(0, true).unwrap();
     state.fail(ProduceError::Refused {
         request: "EndTxn",
-        code: rdkafka::error::RDKafkaErrorCode::ProducerFenced,
+        code: ErrorCode::ProducerFenced,
     });
     assert!(state.failure().is_some());
     assert_eq!((state.plan(0), state.step()), (Vec::new(), None));
@@ -171,13 +172,13 @@ fn a_start_begins_from_nothing() {
     state.cleared(IDENTITY);
     let current = state.transaction();
     state.touch(0, current);
-    state.push(0, current, filling(2));
+    state.push(0, current, builder(2));
     state.added(&[0]);
     let held = state.held();
-    let batch = Sealer::default().seal(&task.filling, task.stamp);
+    let batch = BatchEncoder::default().encode(&task.builder, task.identity);
     state.put(task, batch);
     state.arrived(&before[0]);
-    state.refuse(&before[0], 10);
+    state.refuse(&before[0], ErrorCode::MessageTooLarge);
     state.unsettle(&before[0], String::new());
     assert_eq!(
         (state.failure(), state.held(), state.under_way()),
@@ -213,16 +214,16 @@ fn leaders_are_followed_and_doubted() {
 #[test]
 fn a_topic_is_missing_when_several_miss_it() {
     let mut state = started(&[0]);
-    assert_eq!(state.learn("t", &failed(3)), Learned::Fine);
+    assert_eq!(state.learn("t", &failed(3)), None);
     assert!(state.is_unsettled());
-    assert_eq!(state.topic_problem(), None);
-    assert!(matches!(state.learn("t", &failed(3)), Learned::Problem(_, text) if text.contains("not there")));
-    assert!(state.topic_problem().is_some());
-    assert!(
-        matches!(state.learn("t", &failed(29)), Learned::Problem(_, text) if text.contains("not allowed"))
-    );
+    assert_eq!(state.topic_error(), None);
+    let issue = state.learn("t", &failed(3)).unwrap();
+    assert!(issue.detail.contains("not there"), "{issue}");
+    assert!(state.topic_error().is_some());
+    let issue = state.learn("t", &failed(29)).unwrap();
+    assert!(issue.detail.contains("not allowed"), "{issue}");
     state.learn("t", &metadata(&[0]));
-    assert_eq!(state.topic_problem(), None);
+    assert_eq!(state.topic_error(), None);
 }
 
 #[test]
@@ -231,11 +232,11 @@ fn batches_become_smaller_until_they_hold_one_record() {
         let mut state = started(&[0]);
         let (current, before) = (state.transaction(), state.batch_bytes());
         state.touch(0, current);
-        state.push(0, current, filling(records));
+        state.push(0, current, builder(records));
         state.added(&[0]);
         seal_all(&mut state, 0, false);
         let plan = state.plan(0);
-        state.refuse(&plan[0], 10);
+        state.refuse(&plan[0], ErrorCode::MessageTooLarge);
         assert_eq!(state.failure().unwrap().is_lasting(), lasting);
         assert!(state.batch_bytes() < before);
     }
@@ -250,7 +251,7 @@ struct Log {
 
 impl Log {
     /// What Kafka does: takes the next sequence, knows the last ones again, refuses all others.
-    fn append(&mut self, transaction: u64, batch: &Asked) {
+    fn append(&mut self, transaction: u64, batch: &InFlight) {
         let sequence = sequence(batch);
         let count = i32::from_be_bytes(batch.batch[57..61].try_into().unwrap());
         let next = self.batches.last().map_or(0, |(_, first, count)| first + count);
@@ -319,7 +320,7 @@ proptest! {
         let mut logs: Vec<Log> = (0..3).map(|_| Log::default()).collect();
         let mut written: Vec<Vec<(u64, i32)>> = vec![Vec::new(); 3];
         let mut open = state.transaction();
-        let mut requests: Vec<Vec<Asked>> = Vec::new();
+        let mut requests: Vec<Vec<InFlight>> = Vec::new();
         // At last everything that is left goes its way.
         let rest = (0..400).flat_map(|_| {
             [Deed::Step, Deed::Seal { broker: 0, ahead: false }, Deed::Seal { broker: 1, ahead: false },
@@ -331,7 +332,7 @@ proptest! {
             match deed {
                 Deed::Write { partition, records } => {
                     state.touch(partition, open);
-                    state.push(partition, open, filling(records));
+                    state.push(partition, open, builder(records));
                     written[partition].push((open, records));
                 }
                 Deed::Commit if state.transaction() == open => {
@@ -393,6 +394,6 @@ proptest! {
     fn sequences_go_round(sequence in 0..=i32::MAX, count in 1..1_000_000) {
         let next = i64::from(sequence) + i64::from(count);
         let expected = if next > i64::from(i32::MAX) { next - i64::from(i32::MAX) - 1 } else { next };
-        prop_assert_eq!(i64::from(super::lane::following(sequence, count)), expected);
+        prop_assert_eq!(i64::from(super::queue::following(sequence, count)), expected);
     }
 }

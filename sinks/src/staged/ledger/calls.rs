@@ -9,7 +9,9 @@ use jiff::Timestamp;
 
 use super::super::store::{StoreError, StoreErrorKind};
 use crate::sql::storable_text;
-use crate::{BatchId, DeadLetter, Intent, Lease, PlanDocument, StoredDeadLetter, TableDefinition};
+use crate::{
+    BatchId, DeadLetter, DeadLetterId, Intent, Lease, PlanDocument, StoredDeadLetter, TableDefinition,
+};
 
 /// Everything that is stored.
 #[derive(Debug, Default)]
@@ -53,7 +55,6 @@ pub(super) struct Position {
 #[derive(Debug)]
 pub(super) struct Letter {
     pub(super) pipeline: PipelineName,
-    pub(super) digest: i64,
     pub(super) stored: StoredDeadLetter,
 }
 
@@ -256,31 +257,27 @@ impl State {
 
     fn put_dead_letters(&mut self, pipeline: &PipelineName, partition: &Partition, letters: Vec<DeadLetter>) {
         for letter in letters {
-            let digest = letter.digest();
-            let same = |stored: &Letter| {
-                stored.pipeline == *pipeline
-                    && stored.stored.partition == *partition
-                    && stored.stored.offset == letter.offset
-                    && stored.digest == digest
+            let id = DeadLetterId {
+                partition: partition.clone(),
+                offset: letter.offset,
+                digest: letter.digest(),
             };
+            let same = |stored: &Letter| stored.pipeline == *pipeline && stored.stored.id == id;
             if self.letters.iter().any(same) {
                 continue;
             }
             let stored = StoredDeadLetter {
-                id: self.letters.len() as i64 + 1,
-                partition: partition.clone(),
-                offset: letter.offset,
+                id,
                 timestamp: letter.timestamp,
                 key: letter.key,
                 value: letter.value,
                 stage: letter.stage.to_owned(),
                 error: storable_text(&letter.error),
-                stored_at: Timestamp::now().to_string(),
+                stored_at: now(),
                 replayed_at: None,
             };
             self.letters.push(Letter {
                 pipeline: pipeline.clone(),
-                digest,
                 stored,
             });
         }
@@ -310,6 +307,11 @@ impl State {
         let problem = format!("there is no table {table}: run prepare again");
         Err(StoreError::new(StoreErrorKind::Refused, problem))
     }
+}
+
+/// As text of one length, so that instants sort.
+pub(super) fn now() -> String {
+    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }
 
 fn read(lease: &Lease, json: &str) -> Result<Intent, StoreError> {

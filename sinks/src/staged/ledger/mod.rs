@@ -26,8 +26,8 @@ use super::store::{Row, Store, StoreError, StoreErrorKind, StoredRow};
 use crate::shape::layout::Layout;
 use crate::sql::index_name;
 use crate::{
-    Answer, BatchId, Claim, DeadLetter, Intent, Lease, PlanDocument, ReferenceDefinition, RowsError,
-    SinkError, StoredDeadLetter, StoredPosition, TableDefinition, Unfinished,
+    Answer, BatchId, Claim, DeadLetter, DeadLetterId, Intent, Lease, PlanDocument, ReferenceDefinition,
+    RowsError, SinkError, StoredDeadLetter, StoredPosition, TableDefinition, Unfinished,
 };
 
 /// What all sinks share that were opened on it.
@@ -207,25 +207,53 @@ impl Staged<Ledger> {
             .collect())
     }
 
-    pub(crate) async fn dead_letters(&self, limit: u32) -> Result<Vec<StoredDeadLetter>, SinkError> {
-        let Ledger { pipeline, disk, .. } = self.store();
-        let state = disk.state();
-        let own = state.letters.iter().filter(|letter| letter.pipeline == *pipeline);
-        Ok(own
+    pub(crate) async fn dead_letters(
+        &self,
+        after: Option<&DeadLetterId>,
+        limit: u32,
+    ) -> Result<Vec<StoredDeadLetter>, SinkError> {
+        let mut letters = self.own_letters();
+        letters.retain(|letter| after.is_none_or(|after| letter.id > *after));
+        letters.sort_by(|one, other| one.id.cmp(&other.id));
+        letters.truncate(limit as usize);
+        Ok(letters)
+    }
+
+    pub(crate) async fn newest_dead_letters(&self, limit: u32) -> Result<Vec<StoredDeadLetter>, SinkError> {
+        Ok(self
+            .own_letters()
+            .into_iter()
             .rev()
             .take(limit as usize)
-            .map(|letter| letter.stored.clone())
             .collect())
     }
 
-    pub(crate) async fn mark_replayed(&self, ids: &[i64]) -> Result<(), SinkError> {
-        let now = Timestamp::now().to_string();
-        for letter in &mut self.store().disk.state().letters {
-            if ids.contains(&letter.stored.id) {
-                letter.stored.replayed_at = Some(now.clone());
+    pub(crate) async fn dead_letters_at(
+        &self,
+        partition: &Partition,
+        offset: i64,
+    ) -> Result<Vec<StoredDeadLetter>, SinkError> {
+        let mut letters = self.own_letters();
+        letters.retain(|letter| letter.id.partition == *partition && letter.id.offset == offset);
+        Ok(letters)
+    }
+
+    pub(crate) async fn mark_replayed(&self, letters: &[DeadLetterId]) -> Result<(), SinkError> {
+        let Ledger { pipeline, disk, .. } = self.store();
+        for letter in &mut disk.state().letters {
+            if letter.pipeline == *pipeline && letters.contains(&letter.stored.id) {
+                letter.stored.replayed_at = Some(calls::now());
             }
         }
         Ok(())
+    }
+
+    /// In the order in which they were stored.
+    fn own_letters(&self) -> Vec<StoredDeadLetter> {
+        let Ledger { pipeline, disk, .. } = self.store();
+        let state = disk.state();
+        let own = state.letters.iter().filter(|letter| letter.pipeline == *pipeline);
+        own.map(|letter| letter.stored.clone()).collect()
     }
 
     pub(crate) async fn query(

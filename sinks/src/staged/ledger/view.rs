@@ -74,8 +74,8 @@ fn letters(state: &State, ledger: &Ledger) -> BTreeMap<Partition, Vec<DeadLetter
         .iter()
         .filter(|letter| letter.pipeline == ledger.pipeline);
     for stored in own.map(|letter| letter.stored.clone()) {
-        letters.entry(stored.partition).or_default().push(DeadLetter {
-            offset: stored.offset,
+        letters.entry(stored.id.partition).or_default().push(DeadLetter {
+            offset: stored.id.offset,
             timestamp: stored.timestamp,
             key: stored.key,
             value: stored.value,

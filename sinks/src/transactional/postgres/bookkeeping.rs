@@ -1,12 +1,12 @@
-//! The product's own tables: offsets (the fence), dead letters, loaded references.
+//! The product's own tables: offsets (the fence), dead letters, tables that are loaded as a whole.
 
 use api::Partition;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{BATCH_LIMIT, Connection, Postgres, QUERY_LIMIT, READING, WRITING, classify};
+use super::{Connection, Postgres, QUERY_LIMIT, READING, WRITING, classify};
 use crate::sql::storable_text;
-use crate::{Advance, Claim, DeadLetter, Lease, SinkError, StoredDeadLetter, StoredPosition, idle};
+use crate::{Advance, Claim, Lease, SinkError, StoredPosition, idle};
 
 pub(super) const OFFSETS: &str = "streampipeline_offsets";
 pub(super) const DEAD_LETTERS: &str = "streampipeline_dead_letters";
@@ -23,21 +23,18 @@ pub(super) const TABLES: [(&str, &str); 3] = [
     // offsets, and their letters are other letters.
     (
         DEAD_LETTERS,
-        "id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, pipeline text NOT NULL, topic text NOT NULL, \
-         partition integer NOT NULL, \"offset\" bigint NOT NULL, digest bigint NOT NULL, record_timestamp bigint, \
+        "pipeline text, topic text, partition integer, \"offset\" bigint, digest bigint, record_timestamp bigint, \
          key bytea, value bytea, stage text NOT NULL, error text NOT NULL, \
          stored_at timestamptz NOT NULL DEFAULT now(), replayed_at timestamptz, \
-         UNIQUE (pipeline, topic, partition, \"offset\", digest)",
+         PRIMARY KEY (pipeline, topic, partition, \"offset\", digest)",
     ),
+    // The fingerprint is of what the rows are made of: a reference's rows, a recommender's choices, a model's query.
     (
         REFERENCES,
         "pipeline text, name text, fingerprint text NOT NULL, rows bigint NOT NULL, \
          loaded_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (pipeline, name)",
     ),
 ];
-
-/// Dead letters of one statement, so that its size stays bounded by that of some messages.
-const LETTERS_AT_ONCE: usize = 500;
 
 impl Postgres {
     /// Takes over a partition.
@@ -46,7 +43,7 @@ impl Postgres {
     /// tables would block everyone: its session is ended. That is harmless, because it could not commit any more.
     /// It is done before the epoch is raised, because it may hold the very row, and again after, because it may
     /// have begun another transaction in between.
-    pub async fn claim(&self, partition: &Partition, owner: &str) -> Result<Claim, SinkError> {
+    pub(crate) async fn claim(&self, partition: &Partition, owner: &str) -> Result<Claim, SinkError> {
         let context = || format!("claiming {partition}");
         self.end_sessions(partition, i64::MAX).await?;
         let sql = format!(
@@ -133,39 +130,7 @@ impl Postgres {
         Ok(result.rows_affected() == 1)
     }
 
-    pub(super) async fn store_dead_letters(
-        &self,
-        connection: &mut Connection,
-        partition: &Partition,
-        letters: &[DeadLetter],
-    ) -> Result<(), SinkError> {
-        let sql = format!(
-            "INSERT INTO {} (pipeline, topic, partition, \"offset\", digest, record_timestamp, key, value, stage, error) \
-             SELECT $1, $2, $3, * FROM unnest($4::bigint[], $5::bigint[], $6::bigint[], $7::bytea[], $8::bytea[], \
-             $9::text[], $10::text[]) ON CONFLICT DO NOTHING",
-            self.qualified(DEAD_LETTERS)
-        );
-        for letters in letters.chunks(LETTERS_AT_ONCE) {
-            let query = sqlx::query(AssertSqlSafe(sql.as_str()))
-                .bind(self.pipeline.as_str())
-                .bind(&*partition.topic)
-                .bind(partition.number)
-                .bind(column(letters, |letter| letter.offset))
-                .bind(column(letters, DeadLetter::digest))
-                .bind(column(letters, |letter| letter.timestamp))
-                .bind(column(letters, |letter| letter.key.as_deref()))
-                .bind(column(letters, |letter| letter.value.as_deref()))
-                .bind(column(letters, |letter| letter.stage))
-                .bind(column(letters, |letter| storable_text(&letter.error)));
-            Connection::within(BATCH_LIMIT, query.execute(connection.live()))
-                .await
-                .map_err(|error| classify::other(format!("storing dead letters of {partition}"), error))?;
-        }
-        Ok(())
-    }
-
-    /// All partitions of this pipeline, sorted.
-    pub async fn positions(&self) -> Result<Vec<StoredPosition>, SinkError> {
+    pub(crate) async fn positions(&self) -> Result<Vec<StoredPosition>, SinkError> {
         let sql = format!(
             "SELECT topic, partition, next_offset, epoch, state::text FROM {} WHERE pipeline = $1",
             self.qualified(OFFSETS)
@@ -183,46 +148,8 @@ impl Postgres {
         Ok(positions)
     }
 
-    /// The newest dead letters of this pipeline, newest first.
-    pub async fn dead_letters(&self, limit: u32) -> Result<Vec<StoredDeadLetter>, SinkError> {
-        const RFC_3339: &str = "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'";
-        let sql = format!(
-            "SELECT id, topic, partition, \"offset\", record_timestamp, key, value, stage, error, \
-             to_char(stored_at AT TIME ZONE 'UTC', {RFC_3339}), to_char(replayed_at AT TIME ZONE 'UTC', {RFC_3339}) \
-             FROM {} WHERE pipeline = $1 ORDER BY id DESC LIMIT $2",
-            self.qualified(DEAD_LETTERS)
-        );
-        let read = async |connection: &mut Connection| {
-            let query = sqlx::query(AssertSqlSafe(sql))
-                .bind(self.pipeline.as_str())
-                .bind(i64::from(limit));
-            let rows = Connection::within(QUERY_LIMIT, query.fetch_all(connection.live())).await?;
-            rows.iter().map(dead_letter).collect::<Result<Vec<_>, _>>()
-        };
-        self.work(READING, || "reading dead letters".to_owned(), read)
-            .await
-    }
-
-    /// Marks dead letters as sent to their topics again.
-    pub async fn mark_replayed(&self, ids: &[i64]) -> Result<(), SinkError> {
-        let sql = format!(
-            "UPDATE {} SET replayed_at = now() WHERE pipeline = $1 AND id = ANY($2)",
-            self.qualified(DEAD_LETTERS)
-        );
-        let mark = async |connection: &mut Connection| {
-            let query = sqlx::query(AssertSqlSafe(sql))
-                .bind(self.pipeline.as_str())
-                .bind(ids);
-            Connection::within(QUERY_LIMIT, query.execute(connection.live()))
-                .await
-                .map(drop)
-        };
-        self.work(WRITING, || "marking dead letters as replayed".to_owned(), mark)
-            .await
-    }
-
     /// One small transaction.
-    async fn work<T>(
+    pub(super) async fn work<T>(
         &self,
         begin: &str,
         context: impl Fn() -> String,
@@ -238,11 +165,6 @@ impl Postgres {
     }
 }
 
-/// One value of each letter: a column of the rows to be stored.
-fn column<'a, T>(letters: &'a [DeadLetter], value: impl Fn(&'a DeadLetter) -> T) -> Vec<T> {
-    letters.iter().map(value).collect()
-}
-
 fn position(row: &PgRow) -> Result<StoredPosition, sqlx::Error> {
     Ok(StoredPosition {
         partition: partition(row, 0)?,
@@ -252,23 +174,8 @@ fn position(row: &PgRow) -> Result<StoredPosition, sqlx::Error> {
     })
 }
 
-fn dead_letter(row: &PgRow) -> Result<StoredDeadLetter, sqlx::Error> {
-    Ok(StoredDeadLetter {
-        id: row.try_get(0)?,
-        partition: partition(row, 1)?,
-        offset: row.try_get(3)?,
-        timestamp: row.try_get(4)?,
-        key: row.try_get(5)?,
-        value: row.try_get(6)?,
-        stage: row.try_get(7)?,
-        error: row.try_get(8)?,
-        stored_at: row.try_get(9)?,
-        replayed_at: row.try_get(10)?,
-    })
-}
-
 /// The partition in this column (topic) and the next (number).
-fn partition(row: &PgRow, column: usize) -> Result<Partition, sqlx::Error> {
+pub(super) fn partition(row: &PgRow, column: usize) -> Result<Partition, sqlx::Error> {
     Ok(Partition {
         topic: row.try_get::<String, _>(column)?.into(),
         number: row.try_get(column + 1)?,

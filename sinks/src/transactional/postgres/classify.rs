@@ -22,7 +22,7 @@ pub(super) fn kind(sqlstate: &str) -> SinkErrorKind {
     }
 }
 
-/// What would do, where that is known.
+/// The remedy, where it is known.
 fn remedy(sqlstate: &str) -> Option<&'static str> {
     Some(match sqlstate {
         "42703" | "42P01" | "42P10" | "22P03" | "22P04" | "08P01" | "42804" => {
@@ -41,27 +41,27 @@ fn remedy(sqlstate: &str) -> Option<&'static str> {
 
 /// An error while rows are written: it may be a row's fault.
 pub(super) fn writing(context: impl Into<String>, error: sqlx::Error) -> SinkError {
-    told(context, error, remedy)
+    classified(context, error, remedy)
 }
 
 /// An error of a question: what the pipeline's tables would need is no remedy for it.
 pub(super) fn asking(context: impl Into<String>, error: sqlx::Error) -> SinkError {
-    told(context, error, |_| None).no_dead_letter()
+    classified(context, error, |_| None).no_dead_letter()
 }
 
-fn told(
+fn classified(
     context: impl Into<String>,
     error: sqlx::Error,
     remedy: fn(&str) -> Option<&'static str>,
 ) -> SinkError {
-    let (kind, problem) = judge(&error, remedy);
+    let (kind, problem) = classify(&error, remedy);
     SinkError {
         source: Some(Box::new(error)),
         ..SinkError::new(kind, context, problem)
     }
 }
 
-/// An error of anything else, where no row can be singled out: a person must mend what would be a row's fault.
+/// An error of anything else, where no row can be singled out: what would be a row's fault is a person's to fix.
 pub(super) fn other(context: impl Into<String>, error: sqlx::Error) -> SinkError {
     writing(context, error).no_dead_letter()
 }
@@ -82,6 +82,11 @@ pub(super) fn is_forbidden(error: &sqlx::Error) -> bool {
     database_error(error).is_some_and(|error| error.code() == "42501")
 }
 
+/// Whether something else in the database needs what was to be dropped.
+pub(super) fn is_depended_on(error: &sqlx::Error) -> bool {
+    database_error(error).is_some_and(|error| error.code() == "2BP01")
+}
+
 /// Whether the connection is of no more use, whatever was sent over it.
 pub(super) fn is_lost_connection(error: &sqlx::Error) -> bool {
     match error {
@@ -90,7 +95,7 @@ pub(super) fn is_lost_connection(error: &sqlx::Error) -> bool {
     }
 }
 
-fn judge(error: &sqlx::Error, remedy: fn(&str) -> Option<&'static str>) -> (SinkErrorKind, String) {
+fn classify(error: &sqlx::Error, remedy: fn(&str) -> Option<&'static str>) -> (SinkErrorKind, String) {
     match error {
         sqlx::Error::Database(_) => match database_error(error) {
             Some(error) => (kind(error.code()), database_problem(error, remedy)),

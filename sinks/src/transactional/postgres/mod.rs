@@ -7,7 +7,9 @@ mod bookkeeping;
 mod classify;
 mod connect;
 mod copy;
+mod dead_letters;
 mod model;
+mod preflight;
 mod prepare;
 mod query;
 mod reference;
@@ -27,6 +29,8 @@ use crate::sql::stable_hash;
 use crate::{Lease, SinkError, SinkErrorKind, TableDefinition};
 use connect::{Connection, Connections};
 
+pub(crate) use preflight::preflight;
+pub(crate) use schema::type_name;
 pub use transaction::Transaction;
 
 /// Begins a transaction that writes. Writing is not asked for in so many words: a standby, or a server that went
@@ -74,7 +78,7 @@ impl Postgres {
     }
 
     /// One round trip. Waits at most as long as a probe would for a free connection.
-    pub async fn ping(&self) -> Result<(), SinkError> {
+    pub(crate) async fn ping(&self) -> Result<(), SinkError> {
         const WAIT: Duration = Duration::from_secs(5);
         let context = || {
             format!(
@@ -94,8 +98,7 @@ impl Postgres {
         })
     }
 
-    /// Begins a transaction for one batch.
-    pub async fn begin(self: Arc<Self>, lease: &Lease) -> Result<Transaction, SinkError> {
+    pub(crate) async fn begin(self: Arc<Self>, lease: &Lease) -> Result<Transaction, SinkError> {
         Transaction::begin(self, lease).await
     }
 

@@ -3,16 +3,15 @@
 use sqlx::AssertSqlSafe;
 
 use super::{Connection, PREPARE_LIMIT, Postgres, classify};
-use crate::sql::parameters;
-use crate::sql::{quote_ident, quote_list};
-use crate::{MODEL, SinkError};
+use crate::SinkError;
+use crate::sql::{fingerprint, parameters, quote_ident, quote_list};
 
 /// An empty table with the query's columns, for this transaction alone.
 const SHAPE: &str = "streampipeline_shape";
 
 impl Postgres {
     /// Plans the query, and makes the model's table if it is not there. It stays empty until the first run.
-    pub async fn prepare_model(&self, model: &str, sql: &str) -> Result<Vec<String>, SinkError> {
+    pub(crate) async fn prepare_model(&self, model: &str, sql: &str) -> Result<Vec<String>, SinkError> {
         let context = || format!("preparing model {model}");
         let query =
             parameters::question(sql).map_err(|error| SinkError::refused(context(), error.to_string()))?;
@@ -25,14 +24,14 @@ impl Postgres {
             .await
             .map_err(|error| classify::asking(context(), error))?;
         if self.is_there(&mut connection, model).await? {
-            self.hold_own(&mut connection, model, context).await?;
+            self.refuse_foreign_rows(&mut connection, model, context).await?;
         } else {
             let sql = format!("CREATE TABLE {} AS {query}\nWITH NO DATA", self.qualified(model));
             connection
                 .run(&sql, PREPARE_LIMIT)
                 .await
                 .map_err(|error| classify::other(context(), error))?;
-            self.record(&mut connection, model, MODEL, 0)
+            self.record(&mut connection, model, &fingerprint(&query), 0)
                 .await
                 .map_err(|error| classify::other(context(), error))?;
             done.push(format!("created table {model}"));
@@ -46,7 +45,7 @@ impl Postgres {
     /// longer the query's is made anew. Gives the number of rows.
     ///
     /// Rows are deleted rather than truncated: whoever reads meanwhile sees the old rows until the new ones are there.
-    pub async fn run_model(&self, model: &str, sql: &str) -> Result<u64, SinkError> {
+    pub(crate) async fn run_model(&self, model: &str, sql: &str) -> Result<u64, SinkError> {
         let context = || format!("running model {model}");
         let query =
             parameters::question(sql).map_err(|error| SinkError::refused(context(), error.to_string()))?;
@@ -83,7 +82,7 @@ impl Postgres {
             .await
             .map_err(asked)?
             .rows_affected();
-        self.record(&mut connection, model, MODEL, rows)
+        self.record(&mut connection, model, &fingerprint(&query), rows)
             .await
             .map_err(asked)?;
         self.end_work(&mut connection, context).await?;

@@ -12,8 +12,7 @@ use crate::shape::layout::Layout;
 use crate::sql::stable_hash;
 
 impl Postgres {
-    /// Creates what is missing. Gives a line for each thing done.
-    pub async fn prepare(&self) -> Result<Vec<String>, SinkError> {
+    pub(crate) async fn prepare(&self) -> Result<Vec<String>, SinkError> {
         let context = || "preparing the database".to_owned();
         let mut connection = self.begin_prepare(context).await?;
         let mut done = self.prepare_own(&mut connection).await?;
@@ -59,6 +58,7 @@ impl Postgres {
                 done.push(format!("created table {name}"));
             }
         }
+        done.extend(self.upgrade_dead_letters(connection).await?);
         Ok(done)
     }
 

@@ -11,7 +11,11 @@ use crate::{Answer, SinkError};
 
 impl Postgres {
     /// Asks a question, in a transaction that cannot write.
-    pub async fn query(&self, sql: &str, parameters: &[(&str, Timestamp)]) -> Result<Answer, SinkError> {
+    pub(crate) async fn query(
+        &self,
+        sql: &str,
+        parameters: &[(&str, Timestamp)],
+    ) -> Result<Answer, SinkError> {
         let context = || "asking a question".to_owned();
         let literals: Vec<(&str, String)> = parameters
             .iter()
@@ -44,7 +48,7 @@ impl Postgres {
     }
 
     /// Asks a question whose answer may be large: `visit` is shown each row, and none is kept.
-    pub async fn visit(
+    pub(crate) async fn visit(
         &self,
         sql: &str,
         mut visit: impl FnMut(Vec<Option<String>>) + Send,

@@ -9,14 +9,17 @@ use crate::shape::layout::Layout;
 use crate::{ReferenceDefinition, RowsError, SinkError};
 
 impl Postgres {
-    /// Creates the reference's table if need be, without rows.
-    pub async fn prepare_reference(&self, reference: &ReferenceDefinition) -> Result<Vec<String>, SinkError> {
+    pub(crate) async fn prepare_reference(
+        &self,
+        reference: &ReferenceDefinition,
+    ) -> Result<Vec<String>, SinkError> {
         let layout = Layout::of_reference(reference)?;
         let context = || format!("preparing table {}", reference.name);
         let mut connection = self.begin_prepare(context).await?;
         let mut done = self.prepare_own(&mut connection).await?;
         if self.prepare_table(&mut connection, &layout, &mut done).await? {
-            self.hold_own(&mut connection, &layout.name, context).await?;
+            self.refuse_foreign_rows(&mut connection, &layout.name, context)
+                .await?;
         }
         self.end_work(&mut connection, context).await?;
         connection.keep();
@@ -27,7 +30,7 @@ impl Postgres {
     ///
     /// Rows are deleted rather than truncated: whoever reads meanwhile sees the old rows until the new ones are
     /// there, and does not have to wait.
-    pub async fn load_reference(
+    pub(crate) async fn load_reference(
         &self,
         reference: &ReferenceDefinition,
         rows: impl Iterator<Item = Result<RecordBatch, RowsError>> + Send,
@@ -41,7 +44,8 @@ impl Postgres {
             .prepare_table(&mut connection, &layout, &mut Vec::new())
             .await?;
         let loaded = if there {
-            self.hold_own(&mut connection, &layout.name, context).await?
+            self.refuse_foreign_rows(&mut connection, &layout.name, context)
+                .await?
         } else {
             None
         };
@@ -69,7 +73,7 @@ impl Postgres {
     }
 
     /// Refuses a table with rows that this pipeline did not load. Gives the fingerprint of those that it did.
-    pub(super) async fn hold_own(
+    pub(super) async fn refuse_foreign_rows(
         &self,
         connection: &mut Connection,
         name: &str,

@@ -8,7 +8,7 @@ use crate::shape::layout::Layout;
 use crate::sql::{index_name, quote_ident, quote_list};
 
 /// The type as `format_type` writes it.
-pub(super) fn type_name(column_type: &ColumnType) -> String {
+pub(crate) fn type_name(column_type: &ColumnType) -> String {
     match column_type {
         ColumnType::Boolean => "boolean".to_owned(),
         ColumnType::Int16 => "smallint".to_owned(),

@@ -56,8 +56,7 @@ impl Transaction {
         })
     }
 
-    /// Begins a part that can be undone alone. Ends the part before it.
-    pub async fn savepoint(&mut self) -> Result<(), SinkError> {
+    pub(crate) async fn savepoint(&mut self) -> Result<(), SinkError> {
         if self.fresh {
             return Ok(());
         }
@@ -67,8 +66,7 @@ impl Transaction {
         result.map_err(|error| classify::other(self.context("setting a savepoint in"), error))
     }
 
-    /// Undoes everything since the last savepoint.
-    pub async fn rollback_to_savepoint(&mut self) -> Result<(), SinkError> {
+    pub(crate) async fn rollback_to_savepoint(&mut self) -> Result<(), SinkError> {
         self.fresh = true;
         self.staged.clear();
         self.rolled_back = true;
@@ -79,8 +77,7 @@ impl Transaction {
         result.map_err(|error| classify::other(self.context("undoing a part of"), error))
     }
 
-    /// Writes rows into the table with this index in the definitions that the sink was opened with.
-    pub async fn write(&mut self, table: usize, rows: &[RecordBatch]) -> Result<(), SinkError> {
+    pub(crate) async fn write(&mut self, table: usize, rows: &[RecordBatch]) -> Result<(), SinkError> {
         let sink = Arc::clone(&self.sink);
         let Some(layout) = sink.tables.get(table) else {
             let problem = format!(
@@ -108,8 +105,7 @@ impl Transaction {
         }
     }
 
-    /// Stores dead letters. A letter that is stored already is left as it is.
-    pub async fn dead_letters(&mut self, letters: &[DeadLetter]) -> Result<(), SinkError> {
+    pub(crate) async fn dead_letters(&mut self, letters: &[DeadLetter]) -> Result<(), SinkError> {
         if letters.is_empty() {
             return Ok(());
         }
@@ -119,8 +115,7 @@ impl Transaction {
             .await
     }
 
-    /// Moves the partition and commits.
-    pub async fn commit(mut self, advance: &Advance) -> Result<(), SinkError> {
+    pub(crate) async fn commit(mut self, advance: &Advance) -> Result<(), SinkError> {
         let context = self.context("committing");
         self.look_at_types().await?;
         // Last, because it locks the row that a successor's claim needs.
@@ -184,7 +179,7 @@ impl Transaction {
                 if !dialect.accepts(found, &wanted) {
                     let problem = format!(
                         "column {} has become {found} and would be written as {wanted}: run prepare again (it says \
-                         what would do), then restart the workers",
+                         the remedy), then restart the workers",
                         column.name
                     );
                     return Err(SinkError::refused(

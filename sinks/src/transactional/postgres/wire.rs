@@ -1,6 +1,6 @@
 //! The TCP connection below the driver's.
 //!
-//! The driver (sqlx 0.9.0) leaves Nagle's algorithm on, by mistake (transact-rs/sqlx#4335, mended after that
+//! The driver (sqlx 0.9.0) leaves Nagle's algorithm on, by mistake (transact-rs/sqlx#4335, fixed after that
 //! version): the end of every COPY then waits for the server's delayed acknowledgement of the rows before it, 40 ms
 //! each time, whatever the rows' number. Nor can the option be set from outside. So on Linux the connection is made
 //! here, with the option, and the driver talks to it through a socket that only this process can use. With the next

@@ -1,4 +1,4 @@
-//! The product's own tables: offsets (the fence), dead letters, loaded references.
+//! The product's own tables: offsets (the fence), dead letters, tables that are loaded as a whole.
 
 use api::Partition;
 use sqlx::Row;
@@ -7,7 +7,9 @@ use sqlx::sqlite::SqliteRow;
 use super::connect::{Connection, Slot};
 use super::{Sqlite, classify};
 use crate::sql::storable_text;
-use crate::{Advance, Claim, DeadLetter, Lease, SinkError, StoredDeadLetter, StoredPosition, idle};
+use crate::{Advance, Claim, Lease, SinkError, StoredPosition, idle};
+
+pub(super) const DEAD_LETTERS: &str = "streampipeline_dead_letters";
 
 /// The product's own tables. Instants are text as in the pipeline's tables.
 pub(super) const TABLES: [(&str, &str); 3] = [
@@ -20,12 +22,12 @@ pub(super) const TABLES: [(&str, &str); 3] = [
     // The digest is of the record itself: a topic that was deleted and made again has other records at the same
     // offsets, and their letters are other letters.
     (
-        "streampipeline_dead_letters",
-        "CREATE TABLE streampipeline_dead_letters (id INTEGER PRIMARY KEY, pipeline TEXT NOT NULL, \
-         topic TEXT NOT NULL, partition INTEGER NOT NULL, \"offset\" INTEGER NOT NULL, digest INTEGER NOT NULL, \
-         record_timestamp INTEGER, key BLOB, value BLOB, stage TEXT NOT NULL, error TEXT NOT NULL, \
-         stored_at TEXT NOT NULL, replayed_at TEXT, UNIQUE (pipeline, topic, partition, \"offset\", digest)) STRICT",
+        DEAD_LETTERS,
+        "CREATE TABLE streampipeline_dead_letters (pipeline TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, \"offset\" INTEGER NOT NULL, digest INTEGER NOT NULL, record_timestamp INTEGER, \
+         key BLOB, value BLOB, stage TEXT NOT NULL, error TEXT NOT NULL, stored_at TEXT NOT NULL, replayed_at TEXT, \
+         PRIMARY KEY (pipeline, topic, partition, \"offset\", digest)) STRICT",
     ),
+    // The fingerprint is of what the rows are made of: a reference's rows, a recommender's choices, a model's query.
     (
         "streampipeline_references",
         "CREATE TABLE streampipeline_references (pipeline TEXT NOT NULL, name TEXT NOT NULL, \
@@ -37,7 +39,7 @@ pub(super) const TABLES: [(&str, &str); 3] = [
 impl Sqlite {
     /// Takes over a partition. There are no sessions to end: of the writers of one file one writes at a time, and
     /// one with an older epoch cannot commit.
-    pub async fn claim(&self, partition: &Partition, owner: &str) -> Result<Claim, SinkError> {
+    pub(crate) async fn claim(&self, partition: &Partition, owner: &str) -> Result<Claim, SinkError> {
         const SQL: &str = "INSERT INTO streampipeline_offsets AS stored \
                            (pipeline, topic, partition, epoch, owner, updated_at) \
                            VALUES (?, ?, ?, 1, ?, strftime('%Y-%m-%d %H:%M:%f000', 'now')) \
@@ -90,36 +92,7 @@ impl Sqlite {
         Ok(result.rows_affected() == 1)
     }
 
-    pub(super) async fn store_dead_letters(
-        &self,
-        connection: &mut Connection,
-        partition: &Partition,
-        letters: &[DeadLetter],
-    ) -> Result<(), sqlx::Error> {
-        const SQL: &str = "INSERT INTO streampipeline_dead_letters (pipeline, topic, partition, \"offset\", digest, \
-                           record_timestamp, key, value, stage, error, stored_at) \
-                           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, strftime('%Y-%m-%d %H:%M:%f000', 'now')) \
-                           ON CONFLICT DO NOTHING";
-        for letter in letters {
-            sqlx::query(SQL)
-                .bind(self.pipeline.as_str())
-                .bind(&*partition.topic)
-                .bind(partition.number)
-                .bind(letter.offset)
-                .bind(letter.digest())
-                .bind(letter.timestamp)
-                .bind(letter.key.as_deref())
-                .bind(letter.value.as_deref())
-                .bind(letter.stage)
-                .bind(storable_text(&letter.error))
-                .execute(connection.live())
-                .await?;
-        }
-        Ok(())
-    }
-
-    /// All partitions of this pipeline, sorted.
-    pub async fn positions(&self) -> Result<Vec<StoredPosition>, SinkError> {
+    pub(crate) async fn positions(&self) -> Result<Vec<StoredPosition>, SinkError> {
         const SQL: &str = "SELECT topic, partition, next_offset, epoch, state FROM streampipeline_offsets \
                            WHERE pipeline = ? ORDER BY topic, partition";
         let read = async |connection: &mut Connection| {
@@ -128,38 +101,6 @@ impl Sqlite {
             rows.iter().map(position).collect()
         };
         work(&self.reader, || "reading the stored positions".to_owned(), read).await
-    }
-
-    /// The newest dead letters of this pipeline, newest first.
-    pub async fn dead_letters(&self, limit: u32) -> Result<Vec<StoredDeadLetter>, SinkError> {
-        const SQL: &str = "SELECT id, topic, partition, \"offset\", record_timestamp, key, value, stage, error, \
-                           replace(stored_at, ' ', 'T') || 'Z', replace(replayed_at, ' ', 'T') || 'Z' \
-                           FROM streampipeline_dead_letters WHERE pipeline = ? ORDER BY id DESC LIMIT ?";
-        let read = async |connection: &mut Connection| {
-            let query = sqlx::query(SQL).bind(self.pipeline.as_str()).bind(limit);
-            let rows = query.fetch_all(connection.live()).await?;
-            rows.iter().map(dead_letter).collect()
-        };
-        work(&self.reader, || "reading dead letters".to_owned(), read).await
-    }
-
-    /// Marks dead letters as sent to their topics again.
-    pub async fn mark_replayed(&self, ids: &[i64]) -> Result<(), SinkError> {
-        const SQL: &str = "UPDATE streampipeline_dead_letters \
-                           SET replayed_at = strftime('%Y-%m-%d %H:%M:%f000', 'now') WHERE pipeline = ? AND id = ?";
-        let mark = async |connection: &mut Connection| {
-            for id in ids {
-                let query = sqlx::query(SQL).bind(self.pipeline.as_str()).bind(id);
-                query.execute(connection.live()).await?;
-            }
-            Ok(())
-        };
-        work(
-            &self.writer,
-            || "marking dead letters as replayed".to_owned(),
-            mark,
-        )
-        .await
     }
 }
 
@@ -190,23 +131,8 @@ fn position(row: &SqliteRow) -> Result<StoredPosition, sqlx::Error> {
     })
 }
 
-fn dead_letter(row: &SqliteRow) -> Result<StoredDeadLetter, sqlx::Error> {
-    Ok(StoredDeadLetter {
-        id: row.try_get(0)?,
-        partition: partition(row, 1)?,
-        offset: row.try_get(3)?,
-        timestamp: row.try_get(4)?,
-        key: row.try_get(5)?,
-        value: row.try_get(6)?,
-        stage: row.try_get(7)?,
-        error: row.try_get(8)?,
-        stored_at: row.try_get(9)?,
-        replayed_at: row.try_get(10)?,
-    })
-}
-
 /// The partition in this column (topic) and the next (number).
-fn partition(row: &SqliteRow, column: usize) -> Result<Partition, sqlx::Error> {
+pub(super) fn partition(row: &SqliteRow, column: usize) -> Result<Partition, sqlx::Error> {
     Ok(Partition {
         topic: row.try_get::<String, _>(column)?.into(),
         number: row.try_get(column + 1)?,

@@ -2,9 +2,9 @@
 
 use crate::{SinkError, SinkErrorKind};
 
-/// What is to be done about an error with this result code (extended or not) while rows are written, and what
-/// would do.
-fn judge(code: i32) -> (SinkErrorKind, &'static str) {
+/// What is to be done about an error with this result code (extended or not) while rows are written, and the
+/// remedy.
+fn classify(code: i32) -> (SinkErrorKind, &'static str) {
     // The low byte of an extended result code is the primary one.
     match code & 0xff {
         // Too big, a constraint, a type.
@@ -37,7 +37,7 @@ pub(super) fn writing(context: impl Into<String>, error: sqlx::Error) -> SinkErr
         None => (SinkErrorKind::Unavailable, error.to_string()),
         Some(code) => {
             let said = error.as_database_error().map_or("", |error| error.message());
-            let (kind, remedy) = judge(code);
+            let (kind, remedy) = classify(code);
             (kind, format!("{said} [{code}]{remedy}"))
         }
     };
@@ -62,7 +62,7 @@ pub(super) fn asking(context: impl Into<String>, error: sqlx::Error) -> SinkErro
     error
 }
 
-/// An error of anything else, where no row can be singled out: a person must mend what would be a row's fault.
+/// An error of anything else, where no row can be singled out: what would be a row's fault is a person's to fix.
 pub(super) fn other(context: impl Into<String>, error: sqlx::Error) -> SinkError {
     writing(context, error).no_dead_letter()
 }
@@ -92,7 +92,7 @@ mod tests {
             (13, Unavailable),     // full
             (17, Unavailable),     // schema changed
         ] {
-            assert_eq!(judge(code).0, expected, "{code}");
+            assert_eq!(classify(code).0, expected, "{code}");
         }
     }
 }

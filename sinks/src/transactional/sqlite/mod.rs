@@ -11,7 +11,9 @@
 mod bookkeeping;
 mod classify;
 mod connect;
+mod dead_letters;
 mod model;
+mod preflight;
 mod prepare;
 mod query;
 mod reference;
@@ -27,6 +29,9 @@ use crate::shape::layout::Layout;
 use crate::{Lease, SinkError, TableDefinition};
 use connect::Slot;
 
+pub use preflight::is_sink;
+pub(crate) use preflight::preflight;
+pub(crate) use schema::type_name;
 pub use transaction::Transaction;
 
 /// A `SQLite` file with a pipeline's tables.
@@ -55,7 +60,7 @@ impl Sqlite {
     }
 
     /// Whether the file can be read.
-    pub async fn ping(&self) -> Result<(), SinkError> {
+    pub(crate) async fn ping(&self) -> Result<(), SinkError> {
         let context = || format!("opening {}", self.reader.path());
         let mut connection = self.reader.open(context).await?;
         connection
@@ -66,8 +71,7 @@ impl Sqlite {
         Ok(())
     }
 
-    /// Begins a transaction for one batch.
-    pub async fn begin(self: Arc<Self>, lease: &Lease) -> Result<Transaction, SinkError> {
+    pub(crate) async fn begin(self: Arc<Self>, lease: &Lease) -> Result<Transaction, SinkError> {
         Transaction::begin(self, lease).await
     }
 }

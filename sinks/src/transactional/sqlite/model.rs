@@ -4,16 +4,15 @@ use sqlx::AssertSqlSafe;
 
 use super::connect::Connection;
 use super::{Sqlite, classify, prepare};
-use crate::sql::parameters;
-use crate::sql::quote_ident;
-use crate::{MODEL, SinkError};
+use crate::SinkError;
+use crate::sql::{fingerprint, parameters, quote_ident};
 
 /// An empty table with the query's columns.
 const SHAPE: &str = "streampipeline_shape";
 
 impl Sqlite {
     /// Plans the query, and makes the model's table if it is not there. It stays empty until the first run.
-    pub async fn prepare_model(&self, model: &str, sql: &str) -> Result<Vec<String>, SinkError> {
+    pub(crate) async fn prepare_model(&self, model: &str, sql: &str) -> Result<Vec<String>, SinkError> {
         let context = || format!("preparing model {model}");
         let failed = |error| classify::asking(context(), error);
         let query =
@@ -23,14 +22,14 @@ impl Sqlite {
         prepare::prepare_own(&mut connection, &mut done).await?;
         shape(&mut connection, &query).await.map_err(failed)?;
         if prepare::is_there(&mut connection, model).await? {
-            self.hold_own(&mut connection, model, context).await?;
+            self.refuse_foreign_rows(&mut connection, model, context).await?;
         } else {
             let sql = format!(
                 "CREATE TABLE {} AS SELECT * FROM temp.{SHAPE}",
                 quote_ident(model)
             );
             connection.run(&sql).await.map_err(failed)?;
-            self.record(&mut connection, model, MODEL, 0)
+            self.record(&mut connection, model, &fingerprint(&query), 0)
                 .await
                 .map_err(failed)?;
             done.push(format!("created table {model}"));
@@ -42,7 +41,7 @@ impl Sqlite {
 
     /// Replaces the rows of the model's table by the query's answer, in one transaction; a table whose columns are no
     /// longer the query's is made anew. Gives the number of rows.
-    pub async fn run_model(&self, model: &str, sql: &str) -> Result<u64, SinkError> {
+    pub(crate) async fn run_model(&self, model: &str, sql: &str) -> Result<u64, SinkError> {
         let context = || format!("running model {model}");
         let failed = |error| classify::asking(context(), error);
         let query =
@@ -71,7 +70,7 @@ impl Sqlite {
             .await
             .map_err(failed)?
             .rows_affected();
-        self.record(&mut connection, model, MODEL, rows)
+        self.record(&mut connection, model, &fingerprint(&query), rows)
             .await
             .map_err(failed)?;
         connection.run("COMMIT").await.map_err(failed)?;

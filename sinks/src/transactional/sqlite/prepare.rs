@@ -4,15 +4,14 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::connect::Connection;
 use super::schema::{self, SqliteDialect};
-use super::{Sqlite, bookkeeping, classify};
+use super::{Sqlite, bookkeeping, classify, dead_letters};
 use crate::SinkError;
 use crate::shape::evolution::{Existing, ExistingColumn, evolve};
 use crate::shape::layout::Layout;
 use crate::sql::quote_ident;
 
 impl Sqlite {
-    /// Creates what is missing. Gives a line for each thing done.
-    pub async fn prepare(&self) -> Result<Vec<String>, SinkError> {
+    pub(crate) async fn prepare(&self) -> Result<Vec<String>, SinkError> {
         let mut connection = self.begin_prepare().await?;
         let mut done = Vec::new();
         prepare_own(&mut connection, &mut done).await?;
@@ -44,6 +43,7 @@ pub(super) async fn prepare_own(
             done.push(format!("created table {name}"));
         }
     }
+    done.extend(dead_letters::upgrade(connection).await?);
     Ok(())
 }
 

@@ -19,7 +19,11 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 impl Sqlite {
     /// Asks a question, over the connection that cannot write.
-    pub async fn query(&self, sql: &str, parameters: &[(&str, Timestamp)]) -> Result<Answer, SinkError> {
+    pub(crate) async fn query(
+        &self,
+        sql: &str,
+        parameters: &[(&str, Timestamp)],
+    ) -> Result<Answer, SinkError> {
         let context = || "asking a question".to_owned();
         let literals: Vec<(&str, String)> = parameters
             .iter()
@@ -54,7 +58,7 @@ impl Sqlite {
     }
 
     /// Asks a question whose answer may be large: `visit` is shown each row, and none is kept.
-    pub async fn visit(
+    pub(crate) async fn visit(
         &self,
         sql: &str,
         mut visit: impl FnMut(Vec<Option<String>>) + Send,

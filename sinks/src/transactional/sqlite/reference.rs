@@ -11,15 +11,18 @@ use crate::sql::quote_ident;
 use crate::{ReferenceDefinition, RowsError, SinkError};
 
 impl Sqlite {
-    /// Creates the reference's table if need be, without rows.
-    pub async fn prepare_reference(&self, reference: &ReferenceDefinition) -> Result<Vec<String>, SinkError> {
+    pub(crate) async fn prepare_reference(
+        &self,
+        reference: &ReferenceDefinition,
+    ) -> Result<Vec<String>, SinkError> {
         let layout = Layout::of_reference(reference)?;
         let context = || format!("preparing table {}", reference.name);
         let mut connection = self.begin_prepare().await?;
         let mut done = Vec::new();
         prepare::prepare_own(&mut connection, &mut done).await?;
         if prepare::prepare_table(&mut connection, &layout, &mut done).await? {
-            self.hold_own(&mut connection, &layout.name, context).await?;
+            self.refuse_foreign_rows(&mut connection, &layout.name, context)
+                .await?;
         }
         connection
             .run("COMMIT")
@@ -30,7 +33,7 @@ impl Sqlite {
     }
 
     /// Creates the reference's table if need be and replaces its rows, in one transaction.
-    pub async fn load_reference(
+    pub(crate) async fn load_reference(
         &self,
         reference: &ReferenceDefinition,
         rows: impl Iterator<Item = Result<RecordBatch, RowsError>> + Send,
@@ -43,7 +46,8 @@ impl Sqlite {
         prepare::prepare_own(&mut connection, &mut done).await?;
         let there = prepare::prepare_table(&mut connection, &layout, &mut done).await?;
         let loaded = if there {
-            self.hold_own(&mut connection, &layout.name, context).await?
+            self.refuse_foreign_rows(&mut connection, &layout.name, context)
+                .await?
         } else {
             None
         };
@@ -74,7 +78,7 @@ impl Sqlite {
     }
 
     /// Refuses a table with rows that this pipeline did not load. Gives the fingerprint of those that it did.
-    pub(super) async fn hold_own(
+    pub(super) async fn refuse_foreign_rows(
         &self,
         connection: &mut Connection,
         name: &str,

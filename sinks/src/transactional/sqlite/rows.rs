@@ -14,7 +14,8 @@ use jiff::civil::Date;
 use sqlx::Arguments;
 use sqlx::sqlite::SqliteArguments;
 
-use crate::shape::columns::{ColumnType, cast, json_texts};
+use crate::shape::cast::{cast, json_texts};
+use crate::shape::columns::ColumnType;
 use crate::shape::layout::Layout;
 use crate::{SinkError, SinkErrorKind};
 

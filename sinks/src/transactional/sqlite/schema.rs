@@ -13,7 +13,7 @@ const MOST_PARAMETERS: usize = 32_766;
 const MOST_ROWS: usize = 500;
 
 /// The type of a strict table's column.
-pub(super) fn type_name(column_type: &ColumnType) -> &'static str {
+pub(crate) fn type_name(column_type: &ColumnType) -> &'static str {
     match column_type {
         ColumnType::Boolean
         | ColumnType::Int16

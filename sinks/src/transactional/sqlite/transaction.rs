@@ -34,20 +34,17 @@ impl Transaction {
         })
     }
 
-    /// Begins a part that can be undone alone. Ends the part before it.
-    pub async fn savepoint(&mut self) -> Result<(), SinkError> {
+    pub(crate) async fn savepoint(&mut self) -> Result<(), SinkError> {
         let result = self.connection.run("RELEASE part; SAVEPOINT part").await;
         result.map_err(|error| classify::other(self.context("setting a savepoint in"), error))
     }
 
-    /// Undoes everything since the last savepoint.
-    pub async fn rollback_to_savepoint(&mut self) -> Result<(), SinkError> {
+    pub(crate) async fn rollback_to_savepoint(&mut self) -> Result<(), SinkError> {
         let result = self.connection.run("ROLLBACK TO part").await;
         result.map_err(|error| classify::other(self.context("undoing a part of"), error))
     }
 
-    /// Writes rows into the table with this index in the definitions that the sink was opened with.
-    pub async fn write(&mut self, table: usize, rows: &[RecordBatch]) -> Result<(), SinkError> {
+    pub(crate) async fn write(&mut self, table: usize, rows: &[RecordBatch]) -> Result<(), SinkError> {
         let sink = Arc::clone(&self.sink);
         let Some(layout) = sink.tables.get(table) else {
             let problem = format!(
@@ -62,16 +59,14 @@ impl Transaction {
         Ok(())
     }
 
-    /// Stores dead letters. A letter that is stored already is left as it is.
-    pub async fn dead_letters(&mut self, letters: &[DeadLetter]) -> Result<(), SinkError> {
+    pub(crate) async fn dead_letters(&mut self, letters: &[DeadLetter]) -> Result<(), SinkError> {
         self.sink
             .store_dead_letters(&mut self.connection, &self.lease.partition, letters)
             .await
             .map_err(|error| classify::other(self.context("storing dead letters of"), error))
     }
 
-    /// Moves the partition and commits.
-    pub async fn commit(mut self, advance: &Advance) -> Result<(), SinkError> {
+    pub(crate) async fn commit(mut self, advance: &Advance) -> Result<(), SinkError> {
         let context = self.context("committing");
         let moved = self
             .sink

@@ -14,7 +14,7 @@ use sinks::SinkErrorKind;
 use sqlx::Row;
 use testbed::{Cut, Postgres, Proxy, eventually};
 
-const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 /// Shorter than the limits by which the server itself ends a session that does nothing.
 const BEFORE_ANY_LIMIT: Duration = Duration::from_secs(12);
 

@@ -1,10 +1,12 @@
 //! Servers that refuse, and what the user is told.
 
+use std::sync::Arc;
+
 use crate::database::{Database, open, secrets, settings};
 use crate::promises::{Home, advance, claim, pipeline, play, play_rows, plays, prepared, rows, store};
 use api::{PostgresSink, TlsMode, Write};
 use runtime::secrets::Secrets;
-use sinks::{SinkError, SinkErrorKind, postgres};
+use sinks::{Sink, SinkError, SinkErrorKind, postgres};
 use sqlx::{Connection, PgConnection};
 use testbed::{Postgres, eventually};
 
@@ -111,7 +113,7 @@ async fn a_certificate_is_checked_when_it_is_to_be() {
         let sink = postgres::Postgres::open(pipeline("music"), &settings(tls), vec![], secrets)
             .await
             .unwrap();
-        match sink.ping().await {
+        match Sink::Postgres(Arc::new(sink)).ping().await {
             Ok(()) => assert!(expected, "{tls:?}"),
             Err(error) => {
                 assert!(!expected && error.kind == SinkErrorKind::Refused, "{error}");

@@ -99,14 +99,14 @@ pub(crate) async fn dead_letters_are_stored_once_with_their_bytes(home: &impl Ho
     )
     .await;
 
-    let stored = sink.dead_letters(10).await.unwrap();
+    let stored = sink.newest_dead_letters(10).await.unwrap();
     let found: Vec<_> = stored
         .iter()
-        .map(|letter| (letter.offset, letter.error.as_str()))
+        .map(|letter| (letter.id.offset, letter.error.as_str()))
         .collect();
     assert_eq!(found, [(4, "new"), (4, "empty"), (3, "not JSON:\u{fffd} '\\")]);
     assert_eq!(stored[2].value.as_deref(), Some(bytes.as_slice()));
-    assert_eq!(stored[2].partition, partition(0));
+    assert_eq!(stored[2].id.partition, partition(0));
     assert_eq!(
         (stored[2].timestamp, stored[1].timestamp),
         (Some(1_767_225_600_000), None)
@@ -121,8 +121,8 @@ pub(crate) async fn dead_letters_are_stored_once_with_their_bytes(home: &impl Ho
         stored[0].stored_at
     );
 
-    sink.mark_replayed(&[stored[1].id]).await.unwrap();
-    let marked = sink.dead_letters(2).await.unwrap();
+    sink.mark_replayed(&[stored[1].id.clone()]).await.unwrap();
+    let marked = sink.newest_dead_letters(2).await.unwrap();
     assert_eq!(marked.len(), 2);
     assert_eq!(marked[0].replayed_at, None);
     let replayed_at = marked[1].replayed_at.as_deref().unwrap();
@@ -134,9 +134,9 @@ pub(crate) async fn many_dead_letters_are_stored(home: &impl Home) {
     let lease = claim(&sink, 0).await.lease;
     let letters: Vec<DeadLetter> = (0..1_201).map(|offset| letter(offset, b"x", "bad")).collect();
     store_letters(&sink, &lease, &letters, None, 1_201).await;
-    let count = "SELECT count(*), count(DISTINCT id) FROM streampipeline_dead_letters";
+    let count = "SELECT count(*), count(DISTINCT \"offset\") FROM streampipeline_dead_letters";
     assert_eq!(rows(&sink, count).await, ["1201|1201"]);
-    assert_eq!(sink.dead_letters(1).await.unwrap()[0].offset, 1_200);
+    assert_eq!(sink.newest_dead_letters(1).await.unwrap()[0].id.offset, 1_200);
 }
 
 pub(crate) async fn dead_letters_go_with_their_transaction(home: &impl Home) {
@@ -145,7 +145,7 @@ pub(crate) async fn dead_letters_go_with_their_transaction(home: &impl Home) {
     let mut transaction = sink.begin(&old).await.unwrap();
     transaction.dead_letters(&[letter(1, b"x", "bad")]).await.unwrap();
     drop(transaction);
-    assert!(sink.dead_letters(10).await.unwrap().is_empty());
+    assert!(sink.newest_dead_letters(10).await.unwrap().is_empty());
 }
 
 pub(crate) async fn a_claim_finds_what_was_stored(home: &impl Home) {
@@ -201,7 +201,7 @@ pub(crate) async fn an_older_lease_cannot_commit(home: &impl Home) {
         )
     );
     assert!(rows(&sink, ALL_PLAYS).await.is_empty());
-    assert!(sink.dead_letters(9).await.unwrap().is_empty());
+    assert!(sink.newest_dead_letters(9).await.unwrap().is_empty());
     commit_one(&sink, &new, &advance(None, 1)).await.unwrap();
     assert_eq!(rows(&sink, ALL_PLAYS).await, ["9|fenced|9"]);
 }
@@ -253,7 +253,7 @@ pub(crate) async fn pipelines_do_not_disturb_each_other(home: &impl Home) {
     assert_eq!(claim(&other, 0).await.next_offset, None);
     assert_eq!(claim(&other, 10).await.next_offset, None);
     assert_eq!(claim(&other, 2).await.next_offset, None);
-    assert!(other.dead_letters(9).await.unwrap().is_empty());
+    assert!(other.newest_dead_letters(9).await.unwrap().is_empty());
     let numbers: Vec<i32> = other
         .positions()
         .await
