@@ -4,7 +4,8 @@ use std::path::Path;
 
 use api::Pipeline;
 use sinks::{SinkError, TableDefinition};
-use worker::run::{Wanted, WorkerError, plan};
+use worker::plan::{PlanningError, Wanted, plan};
+use worker::run::WorkerError;
 use worker::sql::Plans;
 
 use crate::error::CliError;
@@ -12,14 +13,14 @@ use crate::error::CliError;
 /// Plans the SQL, and checks that the sink can hold what it gives. Problems are lines of the manifest `file`.
 pub(crate) async fn check(file: &Path, pipeline: &Pipeline) -> Result<Plans, CliError> {
     let plans = match plan(pipeline, Wanted::Columns).await {
-        Err(WorkerError::Plan(errors)) => {
+        Err(PlanningError::Refused(errors)) => {
             let lines: Vec<String> = errors
                 .iter()
                 .map(|error| format!("{}: {error}", file.display()))
                 .collect();
             return Err(CliError::Tables(lines.join("\n")));
         }
-        plans => plans?,
+        plans => plans.map_err(WorkerError::from)?,
     };
     for definition in plans.definitions() {
         if let Err(error) = sinks::column_types(&pipeline.sink, definition) {

@@ -14,6 +14,7 @@ use runtime::exit::Exit;
 use runtime::manifest::ManifestFileError;
 use runtime::telemetry::TelemetryError;
 use sinks::SinkError;
+use worker::plan::PlanningError;
 use worker::run::WorkerError;
 
 /// Why a command failed.
@@ -108,7 +109,7 @@ impl CliError {
             Self::Manifest(_)
             | Self::Tables(_)
             | Self::Usage(_)
-            | Self::Worker(WorkerError::Plan(_))
+            | Self::Worker(WorkerError::Plan(PlanningError::Refused(_)))
             | Self::Telemetry(_) => Exit::Usage,
             _ => Exit::Failure,
         }

@@ -3,7 +3,7 @@
 use api::Model;
 use clap::Args;
 use runtime::exit::Exit;
-use worker::model::Models;
+use worker::models::Models;
 
 use crate::args::{PipelineArgs, SinkArgs};
 use crate::chosen::chosen;

@@ -14,7 +14,7 @@ use reports::{csv, draw};
 use runtime::exit::Exit;
 use sinks::Sink;
 use sinks::answer::Answer;
-use worker::run::{Wanted, plan, stored_tables};
+use worker::plan::{Wanted, plan, stored_tables};
 use worker::sql::Plans;
 
 use crate::args::{PipelineArgs, SinkArgs};
@@ -83,7 +83,9 @@ impl ReportArgs {
             Span::usual(&pipeline, now),
         )
         .map_err(|error| CliError::Usage(error.to_string()))?;
-        let plans = plan(&pipeline, Wanted::Columns).await?;
+        let plans = plan(&pipeline, Wanted::Columns)
+            .await
+            .map_err(worker::run::WorkerError::from)?;
         let asking = Asking {
             sink: &Sink::open(&pipeline, Vec::new(), &self.pipeline.secrets()).await?,
             tables: &tables(&pipeline, &plans).await?,

@@ -6,6 +6,8 @@ use std::time::Duration;
 use api::Partition;
 use arrow::datatypes::SchemaRef;
 
+use crate::intent::{Intent, Unfinished};
+
 /// A table to be made and written, as its SQL gives it.
 #[derive(Debug, Clone)]
 pub struct TableDefinition {
@@ -46,6 +48,8 @@ pub struct Claim {
     pub next_offset: Option<i64>,
     /// The state stored with it (JSON), opaque to the sink.
     pub state: Option<String>,
+    /// A batch that somebody began in a sink without transactions: it has to be finished before anything else.
+    pub unfinished: Option<Unfinished>,
     /// How long ago the partition was last written, by the sink's clock; zero if it never was.
     pub idle: Duration,
 }
@@ -94,6 +98,9 @@ pub struct Advance {
     pub end: i64,
     /// State to store with it (JSON).
     pub state: String,
+    /// What the batch's rows follow from. Only sinks without transactions ask for it; one that is given none takes the
+    /// batch for one of which nothing but its offsets is known.
+    pub intent: Option<Intent>,
 }
 
 /// How far a partition is stored.

@@ -9,6 +9,8 @@
 //!   commit(start → end)       only if next_offset is still `start` and the epoch still the lease's
 //! ```
 //!
+//! A sink without transactions keeps the same promises by steps that may be repeated: see [`staged`].
+//!
 //! It knows tables, rows and positions, and nothing of Kafka, of the SQL that makes the rows, or of Kubernetes.
 #![cfg_attr(
     test,
@@ -24,10 +26,12 @@ pub mod answer;
 mod contract;
 pub mod discard;
 mod error;
+mod intent;
 mod preflight;
 mod roles;
 mod shape;
 pub mod sql;
+pub mod staged;
 mod transactional;
 
 use std::sync::Arc;
@@ -44,6 +48,7 @@ pub use contract::{
     StoredPosition, TableDefinition,
 };
 pub use error::{SinkError, SinkErrorKind};
+pub use intent::{BatchId, ComputedWith, Intent, Offsets, PlanDocument, TopicId, Unfinished};
 pub use preflight::{Check, preflight};
 pub use shape::column_types;
 pub use transactional::{postgres, sqlite};
@@ -57,6 +62,9 @@ pub enum Sink {
     Sqlite(Arc<sqlite::Sqlite>),
     /// No store at all.
     Discard(Arc<discard::Discard>),
+    /// The tests' sink without transactions.
+    #[cfg(feature = "testing")]
+    Ledger(Arc<staged::Staged<staged::ledger::Ledger>>),
 }
 
 /// One batch's transaction. Dropping it rolls it back.
@@ -68,6 +76,9 @@ pub enum Transaction {
     Sqlite(sqlite::Transaction),
     /// No store at all.
     Discard(discard::Transaction),
+    /// The tests' sink without transactions.
+    #[cfg(feature = "testing")]
+    Ledger(Box<staged::Transaction<staged::ledger::Ledger>>),
 }
 
 /// Calls the same method of whichever sink it is.
@@ -77,6 +88,8 @@ macro_rules! each {
             $enum::Postgres($inner) => $call,
             $enum::Sqlite($inner) => $call,
             $enum::Discard($inner) => $call,
+            #[cfg(feature = "testing")]
+            $enum::Ledger($inner) => $call,
         }
     };
 }
@@ -135,6 +148,8 @@ impl Sink {
         match self.database()? {
             Database::Postgres(sink) => sink.prepare_model(model, sql).await,
             Database::Sqlite(sink) => sink.prepare_model(model, sql).await,
+            #[cfg(feature = "testing")]
+            Database::Ledger(sink) => sink.prepare_model(model, sql).await,
         }
     }
 
@@ -143,6 +158,8 @@ impl Sink {
         match self.database()? {
             Database::Postgres(sink) => sink.run_model(model, sql).await,
             Database::Sqlite(sink) => sink.run_model(model, sql).await,
+            #[cfg(feature = "testing")]
+            Database::Ledger(sink) => sink.run_model(model, sql).await,
         }
     }
 
@@ -152,12 +169,37 @@ impl Sink {
         each!(Self, self, sink => sink.claim(partition, owner).await)
     }
 
+    /// The plan that this sink is told with each batch; `None` for sinks with transactions, which are told nothing.
+    #[must_use]
+    pub fn plan(&self) -> Option<&PlanDocument> {
+        match self {
+            Self::Postgres(_) | Self::Sqlite(_) | Self::Discard(_) => None,
+            #[cfg(feature = "testing")]
+            Self::Ledger(sink) => Some(sink.plan()),
+        }
+    }
+
+    /// The same sink for rows of another plan. One with transactions stays what it is: nobody finishes another's batches
+    /// there.
+    pub fn under(&self, plan: PlanDocument, tables: &[TableDefinition]) -> Result<Self, SinkError> {
+        match self {
+            Self::Postgres(_) | Self::Sqlite(_) | Self::Discard(_) => {
+                let _ = (plan, tables);
+                Ok(self.clone())
+            }
+            #[cfg(feature = "testing")]
+            Self::Ledger(sink) => Ok(Self::Ledger(Arc::new(sink.under(plan, tables)?))),
+        }
+    }
+
     /// Begins a transaction for one batch. Waits for a free connection.
     pub async fn begin(&self, lease: &Lease) -> Result<Transaction, SinkError> {
         Ok(match self {
             Self::Postgres(sink) => Transaction::Postgres(Arc::clone(sink).begin(lease).await?),
             Self::Sqlite(sink) => Transaction::Sqlite(Arc::clone(sink).begin(lease).await?),
             Self::Discard(sink) => Transaction::Discard(Arc::clone(sink).begin(lease).await?),
+            #[cfg(feature = "testing")]
+            Self::Ledger(sink) => Transaction::Ledger(Box::new(Arc::clone(sink).begin(lease))),
         })
     }
 
@@ -209,6 +251,8 @@ impl Sink {
         Ok(match self.database()? {
             Database::Postgres(_) => Dialect::Postgres,
             Database::Sqlite(_) => Dialect::Sqlite,
+            #[cfg(feature = "testing")]
+            Database::Ledger(_) => Dialect::Sqlite,
         })
     }
 
@@ -217,6 +261,8 @@ impl Sink {
         match self.database()? {
             Database::Postgres(sink) => sink.query(sql, parameters).await,
             Database::Sqlite(sink) => sink.query(sql, parameters).await,
+            #[cfg(feature = "testing")]
+            Database::Ledger(sink) => sink.query(sql, parameters).await,
         }
     }
 
@@ -229,6 +275,8 @@ impl Sink {
         match self.database()? {
             Database::Postgres(sink) => sink.visit(sql, visit).await,
             Database::Sqlite(sink) => sink.visit(sql, visit).await,
+            #[cfg(feature = "testing")]
+            Database::Ledger(sink) => sink.visit(sql, visit).await,
         }
     }
 
@@ -239,6 +287,17 @@ impl Sink {
 }
 
 impl Transaction {
+    /// What is written is the batch of this intent, which was begun before. Sinks with transactions have none.
+    pub fn repeat(&mut self, intent: &Intent) {
+        match self {
+            Self::Postgres(_) | Self::Sqlite(_) | Self::Discard(_) => {
+                let _ = intent;
+            }
+            #[cfg(feature = "testing")]
+            Self::Ledger(transaction) => transaction.repeat(intent),
+        }
+    }
+
     /// Begins a part that can be undone alone. Ends the part before it.
     pub async fn savepoint(&mut self) -> Result<(), SinkError> {
         each!(Self, self, transaction => transaction.savepoint().await)

@@ -6,6 +6,8 @@
 //! - **Running queries** over what is stored: questions are answered, and models made, which are answers that are kept.
 //!   Sinks whose store can.
 
+#[cfg(feature = "testing")]
+use crate::staged::{Staged, ledger::Ledger};
 use crate::transactional::{postgres::Postgres, sqlite::Sqlite};
 use crate::{Sink, SinkError};
 
@@ -13,6 +15,8 @@ use crate::{Sink, SinkError};
 pub(crate) enum Database<'a> {
     Postgres(&'a Postgres),
     Sqlite(&'a Sqlite),
+    #[cfg(feature = "testing")]
+    Ledger(&'a Staged<Ledger>),
 }
 
 impl Sink {
@@ -25,6 +29,8 @@ impl Sink {
                 "running a query",
                 "the sink discard keeps no rows: there is nothing to ask; use postgres or sqlite",
             )),
+            #[cfg(feature = "testing")]
+            Self::Ledger(sink) => Ok(Database::Ledger(sink)),
         }
     }
 }

@@ -15,7 +15,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
-use crate::model::Models;
+use crate::models::Models;
+use crate::plan::PlanningError;
 use crate::prepare::prepare;
 use crate::run::{Worker, WorkerError};
 
@@ -100,7 +101,7 @@ pub enum ProgramError {
     Io {
         /// What could not be done.
         what: String,
-        /// Why.
+        /// What the operating system said.
         #[source]
         source: std::io::Error,
     },
@@ -111,7 +112,9 @@ impl ProgramError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Manifest(_) | Self::NoModel { .. } | Self::Worker(WorkerError::Plan(_)) => Exit::Usage,
+            Self::Manifest(_)
+            | Self::NoModel { .. }
+            | Self::Worker(WorkerError::Plan(PlanningError::Refused(_))) => Exit::Usage,
             _ => Exit::Failure,
         }
     }

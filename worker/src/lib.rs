@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! consumer (one thread) ──batches──► partition (a task each) ──► store: decode ─► sql ─► sink
-//!      ▲                                   │                          one transaction a batch
+//!      ▲                                   │                          a batch is stored whole or not
 //!      └──────── begin, stored, hold ──────┘
 //! ```
 #![cfg_attr(
@@ -19,11 +19,15 @@ pub mod args;
 pub mod audit;
 mod consumer;
 pub mod decode;
+mod digest;
 mod halt;
 mod load;
 pub mod metrics;
 pub mod model;
+pub mod models;
+mod ownership;
 mod partition;
+pub mod plan;
 pub mod position;
 pub mod prepare;
 mod processor;
@@ -34,4 +38,3 @@ pub mod run;
 pub mod sql;
 pub mod state;
 pub mod store;
-mod takeover;

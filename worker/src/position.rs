@@ -7,13 +7,13 @@ use crate::state::{Gap, GapReason, PartitionState};
 /// The first offset that Kafka still has, and the one that the next record will get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Watermarks {
-    /// Log start.
+    /// The first offset that is there; the log's end where it is empty.
     pub low: i64,
-    /// Log end.
+    /// The offset that comes next.
     pub high: i64,
 }
 
-/// Where to begin.
+/// The position to read from, and what is known by then.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Beginning {
     /// The offset to read from.

@@ -4,15 +4,16 @@ use api::Pipeline;
 use runtime::secrets::Secrets;
 
 use crate::model;
+use crate::plan::{Wanted, plan};
 use crate::reference::ReferenceTables;
-use crate::run::{Wanted, WorkerError, plan};
+use crate::run::WorkerError;
 use sinks::Sink;
 
 /// Creates what is missing and loads what has changed. Safe to repeat, and safe to run next to itself.
 /// `report` is given a line for each thing done.
 ///
 /// # Errors
-/// What a person must mend, or a sink that cannot be reached: the caller retries or gives up.
+/// What a person must fix, or a sink that cannot be reached: the caller retries or gives up.
 pub async fn prepare(
     pipeline: &Pipeline,
     secrets: &Secrets,

@@ -10,7 +10,7 @@ use crate::state::{Gap, PartitionState};
 /// Where every partition stands that this worker has stored something of, or claimed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Progress {
-    /// By partition.
+    /// A partition that went to another worker stays as it was here.
     pub partitions: BTreeMap<Partition, PartitionProgress>,
 }
 
@@ -23,9 +23,9 @@ pub struct PartitionProgress {
     pub records: u64,
     /// Rows written by table, ever.
     pub rows: BTreeMap<String, u64>,
-    /// Dead letters, ever.
+    /// Records among them that became dead letters.
     pub dead_letters: u64,
-    /// The audit's sum.
+    /// Over all runs and shards of the generator.
     pub audit: Totals,
     /// Offsets that could not be read.
     pub gaps: Vec<Gap>,
@@ -55,13 +55,13 @@ impl Progress {
         sums
     }
 
-    /// Records stored or dead-lettered.
+    /// Records stored or dead-lettered, over all partitions.
     #[must_use]
     pub fn records(&self) -> u64 {
         self.partitions.values().map(|partition| partition.records).sum()
     }
 
-    /// Dead letters.
+    /// Records that became dead letters, over all partitions.
     #[must_use]
     pub fn dead_letters(&self) -> u64 {
         self.partitions
@@ -70,7 +70,7 @@ impl Progress {
             .sum()
     }
 
-    /// The audit's sum.
+    /// The audit over all partitions.
     #[must_use]
     pub fn audit(&self) -> Totals {
         let mut totals = Totals::default();

@@ -3,6 +3,7 @@
 
 use api::Partition;
 use kafka::formats::sequence::RecordSequence;
+use sinks::TopicId;
 
 /// The length that stands for an absent key or value.
 const ABSENT: u32 = u32::MAX;
@@ -19,6 +20,12 @@ pub struct Records {
     /// The offset that was expected next when the batch was begun; the first record may come later, where the
     /// log was compacted or holds transaction markers.
     pub start: i64,
+    /// The topic's id, where brokers tell it.
+    pub topic_id: Option<TopicId>,
+    /// The epoch of the leader that took the first record.
+    leader_epoch: Option<i32>,
+    /// Where later records are of another leader: the index of the first of them, rising. Few logs have any.
+    later_epochs: Vec<(u32, Option<i32>)>,
     entries: Vec<Entry>,
     bytes: Vec<u8>,
 }
@@ -45,13 +52,13 @@ const _: () = assert!(size_of::<Entry>() == 48);
 /// One record, borrowed from its batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Record<'a> {
-    /// Its offset.
+    /// Rises from record to record, with gaps.
     pub offset: i64,
     /// Kafka's timestamp, milliseconds since 1970.
     pub timestamp: Option<i64>,
-    /// Its key.
+    /// `None` where the producer gave none, unlike an empty one.
     pub key: Option<&'a [u8]>,
-    /// Its value.
+    /// `None` for a tombstone.
     pub value: Option<&'a [u8]>,
     /// The generator's number of it, for records of this product's generator.
     pub sequence: Option<RecordSequence>,
@@ -64,8 +71,45 @@ impl Records {
         Self {
             partition,
             start,
+            topic_id: None,
+            leader_epoch: None,
+            later_epochs: Vec::new(),
             entries: Vec::new(),
             bytes: Vec::new(),
+        }
+    }
+
+    /// No records yet; the next one follows the last of these.
+    #[must_use]
+    pub fn following(&self) -> Self {
+        Self {
+            topic_id: self.topic_id,
+            leader_epoch: self.leader_epoch(self.len()),
+            ..Self::new(self.partition.clone(), self.end())
+        }
+    }
+
+    /// The records that come next are of a batch that this leader took. Said once a batch of Kafka's, not once a record.
+    pub fn set_source(&mut self, topic_id: Option<TopicId>, leader_epoch: Option<i32>) {
+        self.topic_id = topic_id;
+        if self.is_empty() {
+            self.leader_epoch = leader_epoch;
+        } else if self.leader_epoch(self.len()) != leader_epoch {
+            let next = self.len() as u32;
+            self.later_epochs.retain(|(index, _)| *index < next);
+            self.later_epochs.push((next, leader_epoch));
+        }
+    }
+
+    /// The epoch of the leader that took the record at `index`.
+    #[must_use]
+    pub fn leader_epoch(&self, index: usize) -> Option<i32> {
+        let later = self
+            .later_epochs
+            .partition_point(|(first, _)| *first as usize <= index);
+        match later.checked_sub(1).and_then(|last| self.later_epochs.get(last)) {
+            Some((_, epoch)) => *epoch,
+            None => self.leader_epoch,
         }
     }
 
@@ -109,7 +153,7 @@ impl Records {
         self.entries.last().map_or(self.start, |last| last.offset + 1)
     }
 
-    /// Number of records.
+    /// Records that were pushed.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -211,5 +255,40 @@ mod tests {
             (records.start, records.end(), records.len(), records.byte_len()),
             (5, 12, 3, 3)
         );
+    }
+
+    #[test]
+    fn a_record_s_leader_is_the_one_of_its_batch() {
+        let partition = Partition {
+            topic: "t".into(),
+            number: 3,
+        };
+        let mut records = Records::new(partition, 0);
+        let push = |records: &mut Records, offset| {
+            records.push(Record {
+                offset,
+                timestamp: None,
+                key: None,
+                value: None,
+                sequence: None,
+            });
+        };
+        let epochs =
+            |records: &Records| -> Vec<_> { (0..records.len()).map(|at| records.leader_epoch(at)).collect() };
+        let id = Some(TopicId([7; 16]));
+        // A batch of which nothing is taken, since all of it is stored already.
+        records.set_source(id, Some(1));
+        records.set_source(id, Some(2));
+        push(&mut records, 0);
+        push(&mut records, 1);
+        records.set_source(id, Some(2));
+        push(&mut records, 2);
+        records.set_source(id, Some(4));
+        records.set_source(id, Some(5));
+        push(&mut records, 3);
+        assert_eq!(epochs(&records), [Some(2), Some(2), Some(2), Some(5)]);
+        let mut next = records.following();
+        push(&mut next, 4);
+        assert_eq!((next.start, next.topic_id, epochs(&next)), (4, id, vec![Some(5)]));
     }
 }

@@ -1,6 +1,7 @@
 //! Reference tables as Arrow: what SQL joins, and what `prepare` writes to the sink.
 
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,8 +13,10 @@ use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use generator::music::MusicError;
 use generator::reference::{ColumnType, ReferenceTable, ReferenceValues, References};
+use sha2::{Digest, Sha256};
 
 use crate::decode::TextDecoder;
+use crate::digest;
 use crate::sql::ReferenceRows;
 use sinks::ReferenceDefinition;
 
@@ -31,7 +34,7 @@ pub enum ReferenceError {
     Unknown {
         /// Path in the manifest.
         path: String,
-        /// The table.
+        /// As the manifest names it.
         table: String,
         /// The tables that there are.
         known: String,
@@ -39,16 +42,16 @@ pub enum ReferenceError {
     /// The file cannot be opened.
     #[error("{}: cannot be opened", file.display())]
     Open {
-        /// The file.
+        /// Path of the CSV file.
         file: PathBuf,
-        /// Why.
+        /// What the operating system said.
         #[source]
         source: std::io::Error,
     },
     /// The file is not CSV where it should be.
     #[error("{}: not readable as CSV", file.display())]
     Csv {
-        /// The file.
+        /// Path of the CSV file.
         file: PathBuf,
         /// Why, with the line.
         #[source]
@@ -57,7 +60,7 @@ pub enum ReferenceError {
     /// The header lacks a column.
     #[error("{}, line 1: the column {column:?} is missing; the header has {}", file.display(), header.join(", "))]
     Column {
-        /// The file.
+        /// Path of the CSV file.
         file: PathBuf,
         /// The column that the manifest names.
         column: String,
@@ -67,21 +70,21 @@ pub enum ReferenceError {
     /// A cell does not fit its type.
     #[error("{}, line {line}, column {column:?}: {problem}", file.display())]
     Cell {
-        /// The file.
+        /// Path of the CSV file.
         file: PathBuf,
-        /// Line, from 1.
+        /// Counted from 1, with the header.
         line: u64,
-        /// The column.
+        /// As the header names it.
         column: String,
-        /// What is wrong.
+        /// What the type does not allow.
         problem: String,
     },
     /// Arrow refused the columns.
     #[error("cannot build the reference table {table}")]
     Batch {
-        /// The table.
+        /// As the manifest or the file names it.
         table: String,
-        /// Why.
+        /// What Arrow said.
         #[source]
         source: ArrowError,
     },
@@ -129,7 +132,18 @@ impl<'a> ReferenceTables<'a> {
         })
     }
 
-    /// A reference's rows.
+    /// What tells a reference's rows from others, by the rows alone.
+    fn row_fingerprint(&self, reference: &Reference) -> Result<String, ReferenceError> {
+        match &reference.source {
+            ReferenceSource::Generated(table) => {
+                let generated = self.generated.as_ref().map_or(0, References::fingerprint);
+                Ok(format!("{table}:{generated:016x}"))
+            }
+            ReferenceSource::Csv(source) => csv_row_fingerprint(source),
+        }
+    }
+
+    /// A reference's rows, in chunks; a CSV file is opened here.
     pub fn rows(&self, index: usize, reference: &'a Reference) -> Result<Rows<'_>, ReferenceError> {
         let schema = schema(index, reference)?;
         match &reference.source {
@@ -151,18 +165,62 @@ impl<'a> ReferenceTables<'a> {
     }
 }
 
+/// Whether some table's SQL has the reference's name in it.
+fn is_named(pipeline: &Pipeline, reference: &Reference) -> bool {
+    let name = reference.name.as_str();
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    pipeline.tables.iter().any(|table| {
+        table
+            .sql
+            .split(|c| !word(c))
+            .any(|found| found.eq_ignore_ascii_case(name))
+    })
+}
+
+/// The references that tables' SQL names, with fingerprints of their rows: the same wherever and whenever they are read,
+/// unlike those by which a load is left out, which look at a file's time.
+pub fn fingerprints(pipeline: &Pipeline) -> Result<Vec<(String, String)>, ReferenceError> {
+    if !pipeline
+        .references
+        .iter()
+        .any(|reference| is_named(pipeline, reference))
+    {
+        return Ok(Vec::new());
+    }
+    let tables = ReferenceTables::load(pipeline)?;
+    tables
+        .iter()
+        .filter(|(_, reference)| is_named(pipeline, reference))
+        .map(|(_, reference)| Ok((reference.name.to_string(), tables.row_fingerprint(reference)?)))
+        .collect()
+}
+
+/// The rows of the reference of this name; `None` if there is none, or its rows have another of the [`fingerprints`].
+pub fn rows_of(
+    pipeline: &Pipeline,
+    name: &str,
+    fingerprint: &str,
+) -> Result<Option<ReferenceRows>, ReferenceError> {
+    let tables = ReferenceTables::load(pipeline)?;
+    let Some((index, reference)) = tables
+        .iter()
+        .find(|(_, reference)| reference.name.as_str() == name)
+    else {
+        return Ok(None);
+    };
+    if tables.row_fingerprint(reference)? != fingerprint {
+        return Ok(None);
+    }
+    Ok(Some(ReferenceRows {
+        name: name.to_owned(),
+        schema: schema(index, reference)?,
+        batches: tables.rows(index, reference)?.collect::<Result<_, _>>()?,
+    }))
+}
+
 /// References for planning; with the rows of those that a table's SQL names, if `rows` are wanted.
 pub fn for_sql(pipeline: &Pipeline, rows: bool) -> Result<Vec<ReferenceRows>, ReferenceError> {
-    let named = |reference: &Reference| {
-        let name = reference.name.as_str();
-        let word = |c: char| c.is_alphanumeric() || c == '_';
-        pipeline.tables.iter().any(|table| {
-            table
-                .sql
-                .split(|c| !word(c))
-                .any(|found| found.eq_ignore_ascii_case(name))
-        })
-    };
+    let named = |reference: &Reference| is_named(pipeline, reference);
     // The catalogue takes a second to make: only when something joins it.
     let needed = rows && pipeline.references.iter().any(named);
     let tables = if needed {
@@ -269,6 +327,27 @@ fn csv_fingerprint(source: &CsvSource) -> Result<String, ReferenceError> {
         age.as_micros(),
         fields.join(",")
     ))
+}
+
+fn csv_row_fingerprint(source: &CsvSource) -> Result<String, ReferenceError> {
+    let mut hash = Sha256::new();
+    for field in &source.fields {
+        hash.update(format!("{}:{},", field.name, field.data_type));
+    }
+    hash.update(source.null.as_deref().unwrap_or_default());
+    let open = |error| ReferenceError::Open {
+        file: source.path.clone(),
+        source: error,
+    };
+    let mut file = File::open(&source.path).map_err(open)?;
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let read = file.read(&mut buffer).map_err(open)?;
+        if read == 0 {
+            return Ok(format!("csv:{}", digest::short(hash)));
+        }
+        hash.update(buffer.get(..read).unwrap_or_default());
+    }
 }
 
 /// Reads a CSV file in chunks.

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::{Partition, Pipeline, StartFrom};
-use arrow::datatypes::SchemaRef;
 use kafka::broker::{Access, AccessError};
 use kafka::health::ErrorReporter;
 use kafka::librdkafka::{KafkaError, Subscriber, SubscriberError};
@@ -18,12 +17,11 @@ use tokio_util::sync::CancellationToken;
 use crate::consumer::{Inbox, Input, Reader, Spawn};
 use crate::load::Load;
 use crate::metrics::Metrics;
-use crate::model;
+use crate::ownership::Ownership;
 use crate::partition::{PartitionTask, Shared};
+use crate::plan::{self, DocumentError, PlanningError, Wanted};
 use crate::progress::Progress;
-use crate::reference::{self, ReferenceError};
-use crate::sql::{Clock, PlanError, Plans};
-use crate::takeover::Ownership;
+use crate::reference::ReferenceError;
 use sinks::{Sink, SinkError};
 
 /// Longest that the consumer's loop may take for one turn; a commit to a broker that is away takes up to a minute.
@@ -35,9 +33,9 @@ const FETCH_BUDGET: usize = 8 * 1024 * 1024;
 /// What a worker needs from the process that it runs in.
 #[derive(Debug)]
 pub struct Worker {
-    /// What to do.
+    /// The manifest that all of this worker's rows follow from.
     pub pipeline: Arc<Pipeline>,
-    /// Where passwords are.
+    /// Of Kafka and the sink.
     pub secrets: Secrets,
     /// Told apart by people: the pod's name.
     pub name: String,
@@ -50,12 +48,15 @@ pub struct Worker {
 /// Why a worker did not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
-    /// Some tables' SQL is refused.
-    #[error("{}", lines(.0))]
-    Plan(Vec<PlanError>),
+    /// The pipeline's SQL or references cannot be used.
+    #[error(transparent)]
+    Plan(#[from] PlanningError),
     /// A reference table cannot be read.
     #[error(transparent)]
     Reference(#[from] ReferenceError),
+    /// What rows depend on cannot be written down.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
     /// The sink cannot be used at all.
     #[error(transparent)]
     Sink(#[from] SinkError),
@@ -73,20 +74,12 @@ pub enum WorkerError {
     ReaderDied,
 }
 
-fn lines(errors: &[PlanError]) -> String {
-    errors
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
 impl Worker {
     /// Plans, opens the sink, and starts to read. The worker works until `shutdown`; then it stores what was
     /// begun and leaves.
     ///
     /// # Errors
-    /// Only what a person must mend before a start makes sense. A broker or sink that is away is waited for.
+    /// Only what a person must fix before a start makes sense. A broker or sink that is away is waited for.
     pub async fn start(self, metrics: Metrics, shutdown: CancellationToken) -> Result<Running, WorkerError> {
         let Self {
             pipeline,
@@ -95,8 +88,11 @@ impl Worker {
             progress,
             health,
         } = self;
-        let plans = Arc::new(plan(&pipeline, Wanted::Rows).await?);
-        let sink = Sink::open(&pipeline, plans.definitions().to_vec(), &secrets).await?;
+        let plans = Arc::new(plan::plan(&pipeline, Wanted::Rows).await?);
+        let mut sink = Sink::open(&pipeline, plans.definitions().to_vec(), &secrets).await?;
+        if sink.plan().is_some() {
+            sink = sink.under(plan::document(&pipeline)?, plans.definitions())?;
+        }
         let topics: Vec<Arc<str>> = pipeline
             .topics
             .iter()
@@ -112,8 +108,9 @@ impl Worker {
         let tokio = tokio::runtime::Handle::current();
         tokio.spawn(driver.run(fetching.clone()));
         let (commands, received) = mpsc::unbounded_channel();
-        let concurrency = concurrency(&pipeline);
+        let concurrency = plan::concurrency(&pipeline);
         let shared = Arc::new(Shared {
+            pipeline: Arc::clone(&pipeline),
             sink,
             plans,
             fetcher: fetcher.clone(),
@@ -186,58 +183,12 @@ impl Running {
     }
 }
 
-/// Whether references are needed with their rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
-    /// Only the columns: enough to check SQL and to create tables.
-    Columns,
-    /// The rows of the references that SQL joins.
-    Rows,
-}
-
-/// The tables that the sink has of a planned pipeline, with their columns; without those of models that are queries, whose
-/// columns only the sink knows.
-///
-/// # Errors
-/// A reference that no generator gives.
-pub fn stored_tables(pipeline: &Pipeline, plans: &Plans) -> Result<Vec<(String, SchemaRef)>, ReferenceError> {
-    let references = reference::for_sql(pipeline, false)?.into_iter();
-    let references = references.map(|reference| (reference.name, reference.schema));
-    let tables = plans.definitions().iter();
-    let tables = tables.map(|table| (table.table.name.to_string(), Arc::clone(&table.schema)));
-    let recommenders = model::recommenders(&pipeline.models, plans.definitions());
-    Ok(references.chain(tables).chain(recommenders).collect())
-}
-
-/// Plans the pipeline's SQL.
-pub async fn plan(pipeline: &Pipeline, wanted: Wanted) -> Result<Plans, WorkerError> {
-    let references = reference::for_sql(pipeline, wanted == Wanted::Rows)?;
-    let clock: Clock = Arc::new(jiff::Timestamp::now);
-    let plans = Plans::new(pipeline, references, clock)
-        .await
-        .map_err(WorkerError::Plan)?;
-    match model::check(pipeline, plans.definitions()) {
-        none if none.is_empty() => Ok(plans),
-        problems => Err(WorkerError::Plan(problems)),
-    }
-}
-
-/// Most batches that are decoded while others are written.
-const DECODED_AHEAD: usize = 2;
-
-/// Batches that are worked on at the same time: while the sink is busy with as many as it takes, the processors have
-/// the next ones to decode. More of those than are written would only wait.
-fn concurrency(pipeline: &Pipeline) -> usize {
-    let written = pipeline.sink.parallel_batches();
-    written.saturating_add(written.min(DECODED_AHEAD))
-}
-
 /// Threads that batches are worked on with, as many as tokio has.
 fn threads() -> u32 {
     u32::try_from(tokio::runtime::Handle::current().metrics().num_workers()).unwrap_or(u32::MAX)
 }
 
-/// Starts partition tasks.
+/// Starts a task for each partition that is assigned.
 struct Tasks {
     shared: Arc<Shared>,
     pipeline: Arc<Pipeline>,

@@ -1,12 +1,13 @@
 //! What is stored with a partition's offset: everything that must be exactly as true as the rows are.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use sinks::Intent;
 
 use crate::audit::Audit;
+use crate::digest;
 use crate::records::{Record, Records};
 
 /// Gaps that are kept; older ones are only counted.
@@ -48,11 +49,11 @@ pub struct PartitionState {
 /// A range of offsets that was gone when it should have been read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
-    /// First offset.
+    /// The first offset that is gone.
     pub from: i64,
     /// End, excluded; absent where it cannot be known.
     pub to: Option<i64>,
-    /// Why.
+    /// Who is to blame.
     pub reason: GapReason,
 }
 
@@ -64,12 +65,14 @@ pub enum GapReason {
     Retention,
     /// The topic was deleted and made again.
     TopicRecreated,
+    /// A sink without transactions had begun the batch of these records when they went: their rows may be there in part.
+    Unfinished,
 }
 
 /// Recognises a record, and so the topic that it is in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
-    /// Its offset.
+    /// Where the record stands; whether it is still the same is what the digest tells.
     pub offset: i64,
     /// SHA-256 over timestamp, key and value, the first 16 bytes in hexadecimal.
     pub digest: String,
@@ -85,16 +88,26 @@ impl Fingerprint {
             hash.update(part.map_or(-1, |part| part.len() as i64).to_be_bytes());
             hash.update(part.unwrap_or_default());
         }
-        let mut digest = String::with_capacity(32);
-        for byte in hash.finalize().iter().take(16) {
-            // Writing to a string cannot fail.
-            let _ = write!(digest, "{byte:02x}");
-        }
         Self {
             offset: record.offset,
-            digest,
+            digest: digest::short(hash),
         }
     }
+}
+
+/// Recognises the records with these indices: by everything that rows can follow from, and that they are all there are.
+#[must_use]
+pub fn records_digest(records: &Records, range: std::ops::Range<usize>) -> String {
+    let mut hash = Sha256::new();
+    for record in range.filter_map(|index| records.get(index)) {
+        hash.update(record.offset.to_be_bytes());
+        hash.update(record.timestamp.unwrap_or(-1).to_be_bytes());
+        for part in [record.key, record.value] {
+            hash.update(part.map_or(-1, |part| part.len() as i64).to_be_bytes());
+            hash.update(part.unwrap_or_default());
+        }
+    }
+    digest::short(hash)
 }
 
 impl PartitionState {
@@ -119,6 +132,17 @@ impl PartitionState {
             self.older_gaps += 1;
         }
         self.gaps.push(gap);
+    }
+
+    /// Gives up an unfinished batch whose records are gone. What is read from now on is a later batch than that one, also at
+    /// the same offsets.
+    pub fn give_up(&mut self, intent: &Intent) {
+        self.incarnation = self.incarnation.max(intent.batch.incarnation) + 1;
+        self.add_gap(Gap {
+            from: intent.batch.start,
+            to: Some(intent.end),
+            reason: GapReason::Unfinished,
+        });
     }
 
     /// Reads a stored state.

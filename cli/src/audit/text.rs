@@ -158,6 +158,9 @@ fn gap_text(gap: &Gap) -> String {
     let reason = match reason {
         GapReason::Retention => "Kafka's retention deleted them before they were read",
         GapReason::TopicRecreated => "the topic was deleted and made again before they were read",
+        GapReason::Unfinished => {
+            "they went while their batch was being stored, so that it could not be finished; its rows may be there in part"
+        }
     };
     let to = to.map_or_else(String::new, |to| to.to_string());
     format!("offsets {from}..{to} are gone: {reason}")
@@ -203,6 +206,7 @@ fn partition_json(partition: &PartitionResult) -> Value {
             let reason = match gap.reason {
                 GapReason::Retention => "retention",
                 GapReason::TopicRecreated => "topicRecreated",
+                GapReason::Unfinished => "unfinished",
             };
             json!({"from": gap.from, "to": gap.to, "reason": reason})
         })

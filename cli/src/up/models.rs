@@ -6,7 +6,7 @@ use std::time::Duration;
 use api::Model;
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use worker::model::Models;
+use worker::models::Models;
 
 /// The models whose schedules name this minute.
 fn due(models: &[Model], minute: Timestamp) -> impl Iterator<Item = &Model> {

@@ -21,7 +21,7 @@ use runtime::secrets::Secrets;
 use sinks::Sink;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use worker::model::Models;
+use worker::models::Models;
 use worker::prepare::prepare;
 
 use super::UpArgs;

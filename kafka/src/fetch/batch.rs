@@ -68,6 +68,8 @@ pub struct Batch<'a> {
     pub(super) base_offset: i64,
     /// The offset of its last record when it was written.
     pub(super) last_offset: i64,
+    /// Counts the partition's leaders: the one that took it. -1 where nobody says.
+    leader_epoch: i32,
     /// Who wrote it; -1 where nobody says.
     pub(super) producer_id: i64,
     /// Records in it.
@@ -151,6 +153,13 @@ impl<'a> Batch<'a> {
         self.attributes & CONTROL != 0
     }
 
+    /// The epoch of the leader that took it: records that are written to offsets for the second time, after the log was
+    /// truncated, have a later one. `None` where brokers have no epochs.
+    #[must_use]
+    pub fn leader_epoch(&self) -> Option<i32> {
+        (self.leader_epoch >= 0).then_some(self.leader_epoch)
+    }
+
     /// Whether its records belong to a transaction.
     pub(crate) fn is_transactional(&self) -> bool {
         self.attributes & TRANSACTIONAL != 0
@@ -225,6 +234,7 @@ fn parse(batch: &[u8], base_offset: i64) -> Option<Batch<'_>> {
     Some(Batch {
         base_offset,
         last_offset: base_offset.checked_add(i64::from(i32_at(batch, 23)?))?,
+        leader_epoch: i32_at(batch, 12)?,
         producer_id: i64_at(batch, 43)?,
         count: i32_at(batch, 57)?,
         start: base_offset,

@@ -40,6 +40,8 @@ pub struct Chunk {
     pub partition: Partition,
     /// Which [`set`](super::Fetcher::set) it was read after: one of an earlier `set` is to be dropped.
     pub generation: u64,
+    /// The topic's id, 16 bytes that no other topic has, also none of the same name. `None` where brokers have no ids.
+    pub topic_id: Option<[u8; 16]>,
     /// The offset that was asked for. The first record may come later: compaction, transactions.
     pub start: i64,
     /// The offset after the last. The next chunk of this generation starts there.

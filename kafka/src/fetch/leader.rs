@@ -199,6 +199,7 @@ impl Reading {
         self.shared.hand_over(Fetched::Chunk(Chunk {
             partition: asked.partition.clone(),
             generation: asked.generation,
+            topic_id: (!asked.topic_id.is_nil()).then(|| asked.topic_id.into_bytes()),
             start: asked.offset,
             next: complete.next,
             high_watermark: data.high_watermark,

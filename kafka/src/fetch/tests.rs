@@ -194,3 +194,17 @@ fn what_contradicts_itself_is_refused() {
         );
     }
 }
+
+/// The broker writes the epoch, after the producer made the checksum.
+#[test]
+fn the_leader_s_epoch_is_told_where_there_is_one() {
+    let epoch = |bytes: [u8; 4]| {
+        let mut batch = encode(&Plan::at(7), &Plan::values(1));
+        batch[12..16].copy_from_slice(&bytes);
+        let batch = Batches::new(&batch).next().unwrap().unwrap();
+        batch.leader_epoch()
+    };
+    assert_eq!(epoch(0_i32.to_be_bytes()), Some(0));
+    assert_eq!(epoch(0x0102_0304_i32.to_be_bytes()), Some(0x0102_0304));
+    assert_eq!(epoch((-1_i32).to_be_bytes()), None);
+}

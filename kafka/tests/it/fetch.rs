@@ -186,6 +186,12 @@ async fn a_topic_that_is_made_again_is_told_and_rests() {
     let partition = partition("fetch.recreated", 0);
     produce(&config, &partition, 0..100);
     let mut reader = Reader::plain(&bootstrap);
+    let _ = reader.fetcher.set(partition.clone(), 0);
+    let before = reader.chunk().await;
+    assert!(before.topic_id.is_some());
+    let epoch = before.batches().next().unwrap().unwrap().leader_epoch();
+    assert!(epoch.is_some());
+    drop(before);
     reader.read(&partition, 0, 100).await;
 
     admin(&config)

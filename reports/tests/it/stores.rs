@@ -182,6 +182,7 @@ async fn fill(sink: &Sink, rows: &[Rows]) {
         start: None,
         end: 1,
         state: "{}".to_owned(),
+        intent: None,
     };
     transaction.commit(&advance).await.unwrap();
 }

@@ -52,6 +52,7 @@ impl Memory {
             next_offset: stored.next_offset,
             state: stored.state.clone(),
             idle: stored.written.elapsed(),
+            unfinished: None,
         }
     }
 

@@ -10,7 +10,7 @@ use crate::{ReferenceDefinition, SinkError, SinkErrorKind, TableDefinition};
 
 /// A table with its columns.
 #[derive(Debug, Clone)]
-pub(crate) struct Layout {
+pub struct Layout {
     pub(crate) name: String,
     pub(crate) columns: Vec<Column>,
     /// The primary key, possibly none.

@@ -12,4 +12,5 @@ mod numbered_letters;
 mod postgres;
 mod promises;
 mod sqlite;
+mod staged;
 mod types;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use api::{Batch as BatchLimits, Partition};
 use kafka::fetch::BatchError;
+use sinks::TopicId;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +30,7 @@ const FULL: usize = 10_000;
 /// What the loop hands to a partition's task.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// Records to store.
+    /// The oldest records that the task was not given yet.
     Batch(Batch),
     /// What stands in the way of reading on.
     Finding(Finding),
@@ -53,6 +54,19 @@ pub(crate) struct Batch {
     pub(crate) attempt: u64,
     pub(crate) records: Records,
     _held: Held,
+}
+
+#[cfg(test)]
+impl Batch {
+    /// Records that no loop has read.
+    pub(crate) fn of(attempt: u64, records: Records) -> Self {
+        let budget = Arc::default();
+        Self {
+            attempt,
+            records,
+            _held: Held { budget, bytes: 0 },
+        }
+    }
 }
 
 /// Bytes of records that are held by batches, over all partitions.
@@ -84,7 +98,7 @@ pub(super) enum Phase {
     Waiting,
     /// The next record must be the one with this fingerprint, which is stored already.
     Verifying(Fingerprint),
-    /// Reading on.
+    /// Every record is taken.
     Reading,
     /// Revoked: its task stores what it has begun.
     Draining,
@@ -92,7 +106,7 @@ pub(super) enum Phase {
     Stopped,
 }
 
-/// One assigned partition.
+/// A partition that the group has given to this worker, from its assignment until its task has ended.
 #[derive(Debug)]
 pub(super) struct Assigned {
     pub(super) partition: Partition,
@@ -118,6 +132,8 @@ pub(super) struct Assigned {
     /// Since the last batch was closed, the log held more than was read.
     backlog: bool,
     ready: VecDeque<Records>,
+    /// Only records before this are taken, and all of them as one batch, however many: the sink waits for exactly these.
+    until: Option<i64>,
     /// To be told when everything that was read before it is with the task.
     finding: Option<Finding>,
     budget: Arc<Budget>,
@@ -153,19 +169,23 @@ impl Assigned {
             more: false,
             backlog: false,
             ready: VecDeque::new(),
+            until: None,
             finding: None,
             budget,
         }
     }
 
-    /// Begins to read at `offset`; what is read for it carries the generation.
+    /// Begins to read at `offset`; what is read for it carries the generation. With an end, the records before it are one
+    /// batch, and nothing is read behind it.
     pub(super) fn begin(
         &mut self,
         (attempt, generation): (u64, u64),
         offset: i64,
+        until: Option<i64>,
         verify: Option<Fingerprint>,
     ) {
         self.clear();
+        self.until = until;
         self.attempt = attempt;
         self.generation = generation;
         self.position = offset;
@@ -180,6 +200,7 @@ impl Assigned {
         self.finding = None;
         self.opened = None;
         self.filling = Records::new(self.partition.clone(), self.filling.start);
+        self.until = None;
     }
 
     /// Whether what comes is taken.
@@ -189,7 +210,15 @@ impl Assigned {
 
     /// Everything before `position` was read; readable records end before `end`.
     pub(super) fn read_to(&mut self, position: i64, end: i64) {
+        let position = position.min(self.until.unwrap_or(i64::MAX));
+        let was_replaying = self.is_replaying();
         self.position = self.position.max(position);
+        if self.until.is_some() {
+            if was_replaying && !self.is_replaying() {
+                self.close();
+            }
+            return;
+        }
         self.more = self.position < end;
         self.backlog |= self.more;
     }
@@ -199,9 +228,30 @@ impl Assigned {
         self.finding = Some(finding);
     }
 
+    /// The records that come next are of a batch that this leader took.
+    pub(super) fn set_source(&mut self, topic_id: Option<TopicId>, leader_epoch: Option<i32>) {
+        self.filling.set_source(topic_id, leader_epoch);
+    }
+
+    /// Whether a batch with a given end is not whole yet.
+    pub(super) fn is_replaying(&self) -> bool {
+        self.until.is_some_and(|until| self.position < until)
+    }
+
+    /// Whether nothing more is taken before the task says where to go on.
+    pub(super) fn has_ended(&self) -> bool {
+        self.until.is_some_and(|until| self.position >= until)
+    }
+
     /// Takes a record. Those before the position are stored already.
     pub(super) fn push(&mut self, record: Record<'_>, now: Instant, limits: &BatchLimits) {
         if record.offset < self.filling.end() {
+            return;
+        }
+        if let Some(until) = self.until {
+            if record.offset < until {
+                self.filling.push(record);
+            }
             return;
         }
         self.filling.push(record);
@@ -218,7 +268,7 @@ impl Assigned {
 
     fn close(&mut self) {
         self.backlog = self.more;
-        let mut next = Records::new(self.partition.clone(), self.filling.end());
+        let mut next = self.filling.following();
         if self.filling.len() >= FULL {
             // Under load the next batch is as large: it need not grow step by step, and be copied each time.
             next.reserve_like(&self.filling);

@@ -6,7 +6,7 @@ use api::{Batch as BatchLimits, Partition};
 
 use super::assigned::Assigned;
 
-/// All assigned partitions.
+/// The partitions that the group has given to this worker, few enough to look through.
 #[derive(Debug, Default)]
 pub(super) struct Assignment {
     partitions: Vec<Assigned>,
@@ -50,15 +50,14 @@ impl Assignment {
 
     /// Memory is short: hands on the largest batches that are being filled, but no more than can be stored at once.
     /// The others go on waiting for company; what is stored makes room for them.
-    pub(super) fn relieve(&mut self, now: Instant, limits: &BatchLimits, concurrency: usize) {
+    pub(super) fn flush_early(&mut self, now: Instant, limits: &BatchLimits, concurrency: usize) {
         let storing = |assigned: &&Assigned| assigned.is_read() && assigned.in_flight > 0;
         let under_way = self.partitions.iter().filter(storing).count();
         for _ in under_way..concurrency {
-            let idle = self
-                .partitions
-                .iter_mut()
-                .filter(|assigned| assigned.is_read() && assigned.in_flight == 0 && !assigned.idle());
-            let Some(largest) = idle.max_by_key(|assigned| assigned.buffered()) else {
+            let waiting = self.partitions.iter_mut().filter(|assigned| {
+                assigned.is_read() && !assigned.is_replaying() && assigned.in_flight == 0 && !assigned.idle()
+            });
+            let Some(largest) = waiting.max_by_key(|assigned| assigned.buffered()) else {
                 break;
             };
             largest.dispatch(now, limits, true);

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Spawn;
 use super::assigned::{Assigned, Phase};
-use super::turn::Turn;
+use super::event_loop::EventLoop;
 
 /// Longest that revoked partitions may take to store what they have begun. Far below
 /// `max.poll.interval.ms`, at which the group would go on without us.
@@ -25,7 +25,7 @@ pub(super) struct Revocation {
     deadline: Instant,
 }
 
-impl<S: Spawn> Turn<'_, S> {
+impl<S: Spawn> EventLoop<'_, S> {
     pub(super) fn rebalance(&mut self, rebalance: Rebalance) {
         match rebalance {
             Rebalance::Assign(partitions) => {

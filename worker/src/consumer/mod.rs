@@ -17,10 +17,10 @@
 
 mod assigned;
 mod assignment;
+mod event_loop;
 mod membership;
 #[cfg(test)]
 mod tests;
-mod turn;
 
 use api::{Batch as BatchLimits, Partition};
 use kafka::fetch::{Chunks, Fetcher};
@@ -37,11 +37,13 @@ pub(crate) use assigned::{Batch, Finding, Input};
 /// What a partition's task tells the loop.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Read from `offset` on; first check that the record with the fingerprint is still the one that was stored.
+    /// Read from `offset` on; first check that the record with the fingerprint is still the one that was stored. With an
+    /// end, all records before it are one batch, and nothing more is read.
     Begin {
         partition: Partition,
         attempt: u64,
         offset: i64,
+        until: Option<i64>,
         verify: Option<Fingerprint>,
     },
     /// A batch is stored up to `next`; `metadata` goes with the committed offset.
@@ -59,7 +61,7 @@ pub(crate) enum Command {
 
 /// Makes the task of a newly assigned partition.
 pub(crate) trait Spawn: Send {
-    /// Starts the task, which takes its work from `input`, obeys `stop` and sends [`Command`]s.
+    /// Starts the task, which takes its work from `input`, ends with `stop` and sends [`Command`]s.
     fn spawn(
         &self,
         partition: Partition,
@@ -74,11 +76,11 @@ pub(crate) trait Spawn: Send {
     fn kafka_error(&self, error: &KafkaError);
 }
 
-/// The consumer's thread.
+/// What the consumer's thread works with, from start to end.
 pub(crate) struct Reader<S> {
     pub(crate) subscriber: Subscriber,
     pub(crate) fetcher: Fetcher,
-    /// The fetcher's.
+    /// What goes wrong with fetching, apart from the group's.
     pub(crate) errors: ErrorReporter,
     pub(crate) limits: BatchLimits,
     /// Batches that are stored at the same time.
@@ -100,6 +102,6 @@ pub(crate) struct Inbox {
 impl<S: Spawn> Reader<S> {
     /// Reads until shutdown; then stores what was begun, tells Kafka, and leaves the group.
     pub(crate) fn run(self, inbox: Inbox) {
-        turn::Turn::new(&self, inbox).run();
+        event_loop::EventLoop::new(&self, inbox).run();
     }
 }

@@ -27,7 +27,7 @@ fn assigned(number: i32) -> (Assigned, mpsc::Receiver<Input>) {
     let (sender, input) = mpsc::channel(1);
     let task = tokio::spawn(async {});
     let mut assigned = Assigned::new(partition, sender, CancellationToken::new(), task, Arc::default());
-    assigned.begin((1, 1), 0, None);
+    assigned.begin((1, 1), 0, None, None);
     assigned.note_stored(0, String::new());
     (assigned, input)
 }
@@ -89,16 +89,37 @@ async fn short_memory_hands_on_the_largest_batches_that_can_be_stored_at_once() 
         all.insert(one);
         inputs.push(input);
     }
-    let mut relieved = |all: &mut Assignment| -> Vec<Option<usize>> {
-        all.relieve(now, &LIMITS, 2);
+    let mut flushed = |all: &mut Assignment| -> Vec<Option<usize>> {
+        all.flush_early(now, &LIMITS, 2);
         inputs.iter_mut().map(batch).collect()
     };
-    assert_eq!(relieved(&mut all), [None, Some(40), Some(30), None]);
+    assert_eq!(flushed(&mut all), [None, Some(40), Some(30), None]);
     // Both are under way: nothing more until one is stored.
-    assert_eq!(relieved(&mut all), [None; 4]);
+    assert_eq!(flushed(&mut all), [None; 4]);
     all.get_mut("plays", 1).unwrap().in_flight = 0;
-    assert_eq!(relieved(&mut all), [None, None, None, Some(20)]);
-    // One whose task waits for its records to be mended does not count.
+    assert_eq!(flushed(&mut all), [None, None, None, Some(20)]);
+    // One whose task waits for its records to be fixed does not count.
     all.get_mut("plays", 2).unwrap().phase = Phase::Waiting;
-    assert_eq!(relieved(&mut all), [Some(10), None, None, None]);
+    assert_eq!(flushed(&mut all), [Some(10), None, None, None]);
+}
+
+/// What a sink waits for is one batch, whatever the limits are by now, and nothing behind it.
+#[tokio::test]
+async fn a_batch_with_a_given_end_is_read_whole_and_ends_there() {
+    let now = Instant::now();
+    let (mut assigned, mut input) = assigned(0);
+    assigned.begin((2, 2), 0, Some(150), None);
+    read(&mut assigned, 0..120, 1_000, now);
+    assert_eq!(assigned.due(&LIMITS), None);
+    assigned.dispatch(now + 10 * LIMITS.max_wait, &LIMITS, true);
+    assert_eq!(batch(&mut input), None, "neither too many records nor too late");
+    read(&mut assigned, 120..180, 1_000, now);
+    assert!(assigned.has_ended(), "the task says what comes next");
+    assigned.dispatch(now, &LIMITS, false);
+    assert_eq!(batch(&mut input), Some(150));
+    // Nothing is left of the range: the task is told that too.
+    assigned.begin((3, 3), 150, Some(160), None);
+    read(&mut assigned, 160..170, 1_000, now);
+    assigned.dispatch(now, &LIMITS, false);
+    assert_eq!(batch(&mut input), Some(0));
 }

@@ -79,7 +79,7 @@ impl Decoder {
         &self.schema
     }
 
-    /// Decodes all records.
+    /// Decodes every record, or says why not.
     ///
     /// # Errors
     /// Only if a column grows beyond what Arrow can hold.

@@ -10,10 +10,8 @@ mod recommender;
 use api::{Model, ModelKind, Pipeline};
 use arrow::datatypes::SchemaRef;
 use recommender::RecommenderTable;
-use runtime::secrets::Secrets;
 
-use crate::run::{Wanted, WorkerError, plan};
-use crate::sql::{PlanError, Plans};
+use crate::sql::PlanError;
 use sinks::{Sink, SinkError, TableDefinition};
 
 /// What is wrong with the models, as far as it can be told without the sink.
@@ -71,7 +69,7 @@ pub async fn prepare(
 /// Runs a model once. Gives the number of rows that its table has now.
 ///
 /// # Errors
-/// What a person must mend, or a sink that cannot be reached; the rows of the last run stay.
+/// What a person must fix, or a sink that cannot be reached; the rows of the last run stay.
 pub async fn run(model: &Model, tables: &[TableDefinition], sink: &Sink) -> Result<u64, SinkError> {
     match &model.kind {
         ModelKind::Sql(sql) => sink.run_model(model.name.as_str(), sql).await,
@@ -79,55 +77,5 @@ pub async fn run(model: &Model, tables: &[TableDefinition], sink: &Sink) -> Resu
             Some(recommender) => recommender.run(sink).await,
             None => Ok(0),
         },
-    }
-}
-
-/// A pipeline's models with what they need, for programs that run nothing else.
-#[derive(Debug)]
-pub struct Models {
-    all: Vec<Model>,
-    tables: Vec<TableDefinition>,
-    sink: Sink,
-}
-
-impl Models {
-    /// Plans the tables that the models read, and opens the sink.
-    ///
-    /// # Errors
-    /// SQL that is refused, or a secret that is missing.
-    pub async fn open(pipeline: &Pipeline, secrets: &Secrets) -> Result<Self, WorkerError> {
-        let plans = plan(pipeline, Wanted::Columns).await?;
-        let sink = Sink::open(pipeline, plans.definitions().to_vec(), secrets).await?;
-        Ok(Self::new(pipeline, &plans, sink))
-    }
-
-    /// The models of a pipeline that is planned, in a sink that is open.
-    #[must_use]
-    pub fn new(pipeline: &Pipeline, plans: &Plans, sink: Sink) -> Self {
-        Self {
-            all: pipeline.models.clone(),
-            tables: plans.definitions().to_vec(),
-            sink,
-        }
-    }
-
-    /// In the manifest's order: a model may read the tables of those before it.
-    #[must_use]
-    pub fn all(&self) -> &[Model] {
-        &self.all
-    }
-
-    /// The model of this name.
-    #[must_use]
-    pub fn find(&self, name: &str) -> Option<&Model> {
-        self.all.iter().find(|model| model.name.as_str() == name)
-    }
-
-    /// As [`run`].
-    ///
-    /// # Errors
-    /// As [`run`].
-    pub async fn run(&self, model: &Model) -> Result<u64, SinkError> {
-        run(model, &self.tables, &self.sink).await
     }
 }

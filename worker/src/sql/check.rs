@@ -6,7 +6,7 @@ use arrow::datatypes::Schema;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
-/// Why a plan was refused: the problem, and what would do.
+/// Why a plan was refused: the problem, and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) problem: String,

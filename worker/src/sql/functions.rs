@@ -1,6 +1,7 @@
 //! SQL functions of the product's own.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::ScalarValue;
@@ -10,41 +11,41 @@ use datafusion::logical_expr::{
 };
 use jiff::Timestamp;
 
-/// Where the time comes from.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+/// The instant of the batch that an instance of the plans is run over: microseconds since 1970.
+#[derive(Debug, Clone, Default)]
+pub(super) struct BatchInstant(Arc<AtomicI64>);
 
-/// `now()`: the instant at which the batch is processed, as a UTC timestamp without zone like every other
-/// instant of a pipeline. `DataFusion`'s own is folded into the plan, which is made only once.
-pub(super) fn now(clock: Clock) -> ScalarUDF {
+impl BatchInstant {
+    pub(super) fn set(&self, now: Timestamp) {
+        self.0.store(now.as_microsecond(), Ordering::Relaxed);
+    }
+}
+
+/// `now()`: the instant of the batch, the same for all of its rows and again whenever the batch is computed again, as a
+/// UTC timestamp without zone like every other instant of a pipeline. `DataFusion`'s own is folded into the plan, which
+/// is made only once.
+pub(super) fn now(instant: BatchInstant) -> ScalarUDF {
     ScalarUDF::from(Now {
-        clock: NamedClock(clock),
+        instant,
         signature: Signature::nullary(Volatility::Volatile),
     })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Now {
-    clock: NamedClock,
+    instant: BatchInstant,
     signature: Signature,
 }
 
-struct NamedClock(Clock);
-
-impl std::fmt::Debug for NamedClock {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Clock")
-    }
-}
-
-impl PartialEq for NamedClock {
+impl PartialEq for BatchInstant {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
-impl Eq for NamedClock {}
+impl Eq for BatchInstant {}
 
-impl std::hash::Hash for NamedClock {
+impl std::hash::Hash for BatchInstant {
     fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
 }
 
@@ -68,7 +69,7 @@ impl ScalarUDFImpl for Now {
     }
 
     fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let instant = (self.clock.0)().as_microsecond();
+        let instant = self.instant.0.load(Ordering::Relaxed);
         Ok(ColumnarValue::Scalar(ScalarValue::TimestampMicrosecond(
             Some(instant),
             None,

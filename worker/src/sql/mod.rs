@@ -2,6 +2,7 @@
 
 mod check;
 mod functions;
+mod instances;
 mod topic;
 
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::Pipeline;
+use api::{Field, Pipeline, Table};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::datasource::MemTable;
@@ -21,15 +22,16 @@ use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use futures::FutureExt;
+use jiff::Timestamp;
 
 use crate::decode::Decoder;
+use functions::BatchInstant;
+use instances::Instances;
 use sinks::TableDefinition;
 use topic::{CurrentBatch, topic_table};
 
 #[cfg(test)]
 mod tests;
-
-pub use functions::Clock;
 
 /// Memory that the queries of one worker may use together.
 const MEMORY_LIMIT: usize = 128 * 1024 * 1024;
@@ -45,7 +47,7 @@ pub struct PlanError {
     pub path: String,
     /// What is wrong, with line and column in the SQL where they are known.
     pub problem: String,
-    /// What would do.
+    /// The remedy, or where to read about it.
     pub remedy: String,
 }
 
@@ -53,25 +55,34 @@ pub struct PlanError {
 #[derive(Debug, thiserror::Error)]
 #[error("table {table}: {problem}")]
 pub struct TransformError {
-    /// The table.
+    /// As the manifest names it.
     pub table: String,
     /// What happened, for a person.
     pub problem: String,
 }
 
-/// The planned pipeline.
-#[derive(Debug)]
+/// Every table's SQL, planned for as many batches at a time as it was made for.
 pub struct Plans {
-    topics: BTreeMap<String, TopicPlans>,
+    decoders: BTreeMap<String, Decoder>,
     definitions: Vec<TableDefinition>,
     config: SessionConfig,
     runtime: Arc<RuntimeEnv>,
+    instances: Instances,
 }
 
-#[derive(Debug)]
-struct TopicPlans {
-    decoder: Decoder,
-    tables: Vec<TablePlan>,
+impl std::fmt::Debug for Plans {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plans")
+            .field("definitions", &self.definitions)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The plans of all tables, once: for one batch at a time, since `now()` is that batch's.
+struct Instance {
+    now: BatchInstant,
+    /// By topic, in the order in which tables are written.
+    tables: BTreeMap<String, Vec<TablePlan>>,
 }
 
 #[derive(Debug)]
@@ -87,12 +98,12 @@ struct TablePlan {
 pub struct TableRows {
     /// Index of the table in [`Plans::definitions`].
     pub table: usize,
-    /// Its rows.
+    /// In pieces, as the query gave them.
     pub rows: Vec<RecordBatch>,
 }
 
 impl TableRows {
-    /// Number of rows.
+    /// Rows over all pieces.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows.iter().map(RecordBatch::num_rows).sum()
@@ -108,23 +119,53 @@ impl TableRows {
 /// A reference's rows, for joins.
 #[derive(Debug)]
 pub struct ReferenceRows {
-    /// The table's name.
+    /// As SQL names it.
     pub name: String,
-    /// Its columns.
+    /// Of all batches.
     pub schema: SchemaRef,
-    /// Its rows; may be empty where only the plan is wanted.
+    /// May be empty where only the plan is wanted.
     pub batches: Vec<RecordBatch>,
 }
 
+/// What plans are made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Queries<'a> {
+    /// Topics by name, with the fields of their records.
+    pub topics: &'a [(&'a str, &'a [Field])],
+    /// Each reads one of the topics.
+    pub tables: &'a [Table],
+}
+
 impl Plans {
-    /// Plans every table of the pipeline.
+    /// Plans every table of the pipeline, for `at_once` batches at the same time.
     ///
     /// # Errors
     /// All refused tables, each with its path.
     pub async fn new(
         pipeline: &Pipeline,
         references: Vec<ReferenceRows>,
-        clock: Clock,
+        at_once: usize,
+    ) -> Result<Self, Vec<PlanError>> {
+        let topics: Vec<(&str, &[Field])> = pipeline
+            .topics
+            .iter()
+            .map(|topic| (topic.name.as_str(), topic.fields.as_slice()))
+            .collect();
+        let queries = Queries {
+            topics: &topics,
+            tables: &pipeline.tables,
+        };
+        Self::of(queries, references, at_once).await
+    }
+
+    /// The same of queries, wherever they come from.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub async fn of(
+        queries: Queries<'_>,
+        references: Vec<ReferenceRows>,
+        at_once: usize,
     ) -> Result<Self, Vec<PlanError>> {
         let mut config = SessionConfig::new()
             .with_target_partitions(1)
@@ -135,67 +176,44 @@ impl Plans {
             .with_memory_pool(Arc::new(GreedyMemoryPool::new(MEMORY_LIMIT)))
             .build_arc()
             .map_err(|error| vec![internal("spec.tables", &error)])?;
-        let context = SessionContext::new_with_config_rt(config.clone(), Arc::clone(&runtime));
-        context.register_udf(functions::now(clock));
-        let mut topics = BTreeMap::new();
-        for (index, topic) in pipeline.topics.iter().enumerate() {
-            let decoder = Decoder::new(&topic.fields);
-            topic_table(decoder.schema())
-                .and_then(|table| context.register_table(quoted(topic.name.as_str()), Arc::new(table)))
-                .map_err(|error| vec![internal(&format!("spec.topics[{index}]"), &error)])?;
-            topics.insert(
-                topic.name.as_str().to_owned(),
-                TopicPlans {
-                    decoder,
-                    tables: Vec::new(),
-                },
-            );
+        let mut decoders: BTreeMap<String, Decoder> = queries
+            .topics
+            .iter()
+            .map(|(name, fields)| ((*name).to_owned(), Decoder::new(fields)))
+            .collect();
+        let references: Vec<(String, Arc<MemTable>)> = references
+            .into_iter()
+            .enumerate()
+            .map(|(index, reference)| {
+                let table = MemTable::try_new(reference.schema, vec![reference.batches]);
+                let table =
+                    table.map_err(|error| vec![internal(&format!("spec.references[{index}]"), &error)])?;
+                Ok((reference.name, Arc::new(table)))
+            })
+            .collect::<Result<_, Vec<PlanError>>>()?;
+        let mut definitions = Vec::new();
+        let mut instances = Vec::new();
+        for _ in 0..at_once.max(1) {
+            let context = SessionContext::new_with_config_rt(config.clone(), Arc::clone(&runtime));
+            let (instance, made) = Instance::plan(&context, queries, &decoders, &references).await?;
+            definitions = made;
+            instances.push(instance);
         }
-        for (index, reference) in references.into_iter().enumerate() {
-            MemTable::try_new(reference.schema, vec![reference.batches])
-                .and_then(|table| context.register_table(quoted(&reference.name), Arc::new(table)))
-                .map_err(|error| vec![internal(&format!("spec.references[{index}]"), &error)])?;
+        for (topic, decoder) in &mut decoders {
+            let tables = instances.first().and_then(|instance| instance.tables.get(topic));
+            let columns = tables
+                .into_iter()
+                .flatten()
+                .flat_map(|table| topic::columns(&table.plan));
+            decoder.read_only(&columns.collect());
         }
-        let mut plans = Self {
-            topics,
-            definitions: Vec::new(),
+        Ok(Self {
+            decoders,
+            definitions,
             config,
             runtime,
-        };
-        let mut errors = Vec::new();
-        for (index, table) in pipeline.tables.iter().enumerate() {
-            let path = format!("spec.tables[{index}]");
-            match plan_table(&context, pipeline, table, &path).await {
-                Ok((topic, plan)) => {
-                    plans.definitions.push(TableDefinition {
-                        table: table.clone(),
-                        schema: plan.schema(),
-                    });
-                    if let Some(topic) = plans.topics.get_mut(&topic) {
-                        topic.tables.push(TablePlan {
-                            table: index,
-                            name: table.name.to_string(),
-                            plan,
-                        });
-                    }
-                }
-                Err(error) => errors.push(error),
-            }
-        }
-        for topic in plans.topics.values_mut() {
-            let columns = topic.tables.iter().flat_map(|table| topic::columns(&table.plan));
-            topic.decoder.read_only(&columns.collect());
-        }
-        // Keyed tables hold row locks until the commit, so they are written last.
-        for topic in plans.topics.values_mut() {
-            let definitions = &plans.definitions;
-            topic.tables.sort_by_key(|plan| {
-                definitions
-                    .get(plan.table)
-                    .is_some_and(|definition| !definition.table.write.key().is_empty())
-            });
-        }
-        if errors.is_empty() { Ok(plans) } else { Err(errors) }
+            instances: Instances::new(instances),
+        })
     }
 
     /// All tables with their columns, in the manifest's order.
@@ -207,34 +225,42 @@ impl Plans {
     /// The decoder of a topic.
     #[must_use]
     pub fn decoder(&self, topic: &str) -> Option<&Decoder> {
-        self.topics.get(topic).map(|topic| &topic.decoder)
+        self.decoders.get(topic)
     }
 
-    /// Runs every query over a batch of the topic. Append tables come first.
+    /// Runs every query over a batch of the topic, whose instant is `now`. Append tables come first. Waits while as many
+    /// batches are worked on as the plans were made for.
     ///
     /// # Errors
     /// For what is in the records: a value out of range, a panic, too much memory or time.
-    pub async fn transform(&self, topic: &str, batch: RecordBatch) -> Result<Vec<TableRows>, TransformError> {
-        let Some(topic) = self.topics.get(topic) else {
-            return Ok(Vec::new());
-        };
+    pub async fn transform(
+        &self,
+        topic: &str,
+        batch: RecordBatch,
+        now: Timestamp,
+    ) -> Result<Vec<TableRows>, TransformError> {
         if batch.num_rows() == 0 {
             return Ok(Vec::new());
         }
+        let instance = self.instances.take().await;
+        let Some(plans) = instance.tables.get(topic) else {
+            return Ok(Vec::new());
+        };
+        instance.now.set(now);
         let config = self.config.clone().with_extension(Arc::new(CurrentBatch(batch)));
         let context = Arc::new(
             TaskContext::default()
                 .with_session_config(config)
                 .with_runtime(Arc::clone(&self.runtime)),
         );
-        let mut tables = Vec::with_capacity(topic.tables.len());
-        for table in &topic.tables {
+        let mut tables = Vec::with_capacity(plans.len());
+        for table in plans {
             let failed = |problem: String| TransformError {
                 table: table.name.clone(),
                 problem,
             };
             let run = async {
-                // Join and aggregate nodes remember their last run; fresh ones also let batches run side by side.
+                // Join and aggregate nodes remember their last run.
                 collect(reset_plan_states(Arc::clone(&table.plan))?, Arc::clone(&context)).await
             };
             let rows = match tokio::time::timeout(TIME_LIMIT, AssertUnwindSafe(run).catch_unwind()).await {
@@ -257,10 +283,68 @@ impl Plans {
     }
 }
 
+impl Instance {
+    /// Plans every table, and gives their definitions in the order of `queries`.
+    async fn plan(
+        context: &SessionContext,
+        queries: Queries<'_>,
+        decoders: &BTreeMap<String, Decoder>,
+        references: &[(String, Arc<MemTable>)],
+    ) -> Result<(Self, Vec<TableDefinition>), Vec<PlanError>> {
+        let now = BatchInstant::default();
+        context.register_udf(functions::now(now.clone()));
+        for (index, (name, decoder)) in decoders.iter().enumerate() {
+            topic_table(decoder.schema())
+                .and_then(|table| context.register_table(quoted(name), Arc::new(table)))
+                .map_err(|error| vec![internal(&format!("spec.topics[{index}]"), &error)])?;
+        }
+        for (index, (name, table)) in references.iter().enumerate() {
+            context
+                .register_table(quoted(name), Arc::<MemTable>::clone(table))
+                .map_err(|error| vec![internal(&format!("spec.references[{index}]"), &error)])?;
+        }
+        let mut tables: BTreeMap<String, Vec<TablePlan>> =
+            decoders.keys().map(|topic| (topic.clone(), Vec::new())).collect();
+        let mut definitions: Vec<TableDefinition> = Vec::new();
+        let mut errors = Vec::new();
+        for (index, table) in queries.tables.iter().enumerate() {
+            let path = format!("spec.tables[{index}]");
+            match plan_table(context, queries, table, &path).await {
+                Ok((topic, plan)) => {
+                    definitions.push(TableDefinition {
+                        table: table.clone(),
+                        schema: plan.schema(),
+                    });
+                    if let Some(tables) = tables.get_mut(&topic) {
+                        tables.push(TablePlan {
+                            table: index,
+                            name: table.name.to_string(),
+                            plan,
+                        });
+                    }
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        // Keyed tables hold row locks until the commit, so they are written last.
+        for tables in tables.values_mut() {
+            tables.sort_by_key(|plan| {
+                definitions
+                    .get(plan.table)
+                    .is_some_and(|definition| !definition.table.write.key().is_empty())
+            });
+        }
+        Ok((Self { now, tables }, definitions))
+    }
+}
+
 async fn plan_table(
     context: &SessionContext,
-    pipeline: &Pipeline,
-    table: &api::Table,
+    queries: Queries<'_>,
+    table: &Table,
     path: &str,
 ) -> Result<(String, Arc<dyn ExecutionPlan>), PlanError> {
     let at = |member: &str, refusal: check::Refusal| PlanError {
@@ -277,7 +361,7 @@ async fn plan_table(
         .sql_with_options(&table.sql, only_queries)
         .await
         .map_err(|error| sql_error(&sql_path, &error))?;
-    let topics: Vec<&str> = pipeline.topics.iter().map(|topic| topic.name.as_str()).collect();
+    let topics: Vec<&str> = queries.topics.iter().map(|(name, _)| *name).collect();
     let topic = check::topic_of(frame.logical_plan(), &topics).map_err(|refusal| at("sql", refusal))?;
     check::batch_independent(frame.logical_plan(), &topic, table).map_err(|refusal| at("sql", refusal))?;
     let schema: &Schema = frame.schema().as_arrow();
@@ -320,7 +404,7 @@ fn sql_error(path: &str, error: &DataFusionError) -> PlanError {
         .unwrap_or_default();
     let remedy = match error.find_root() {
         _ if !hints.is_empty() => hints.join("; "),
-        DataFusionError::SQL(..) => "mend the syntax there".to_owned(),
+        DataFusionError::SQL(..) => "fix the syntax there".to_owned(),
         _ => "see docs/sql.md for the tables, columns and functions there are".to_owned(),
     };
     PlanError {

@@ -1,5 +1,3 @@
-use std::sync::atomic::{AtomicI64, Ordering};
-
 use api::Partition;
 use arrow::array::{AsArray, StringArray};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
@@ -47,12 +45,7 @@ fn references() -> Vec<ReferenceRows> {
 }
 
 async fn plan(tables: &str) -> Result<Plans, Vec<PlanError>> {
-    Plans::new(
-        &pipeline(tables),
-        references(),
-        Arc::new(|| Timestamp::UNIX_EPOCH),
-    )
-    .await
+    Plans::new(&pipeline(tables), references(), 2).await
 }
 
 fn batch(plans: &Plans, values: &[&str]) -> RecordBatch {
@@ -76,6 +69,8 @@ fn batch(plans: &Plans, values: &[&str]) -> RecordBatch {
     plans.decoder("plays").unwrap().decode(&records).unwrap().batch
 }
 
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
 const MERGE: &str = "
     - name: plays_by_genre
       sql: SELECT t.genre, count(*) AS plays FROM plays p JOIN tracks t USING (track_id) GROUP BY 1
@@ -97,7 +92,10 @@ async fn a_plan_is_made_once_and_run_for_every_batch_even_side_by_side() {
         ],
     );
     let second = batch(&plans, &[r#"{"user_id":5,"track_id":2,"kind":"streaming"}"#]);
-    let (one, two) = tokio::join!(plans.transform("plays", first), plans.transform("plays", second));
+    let (one, two) = tokio::join!(
+        plans.transform("plays", first, NOW),
+        plans.transform("plays", second, NOW)
+    );
     let (one, two) = (one.unwrap(), two.unwrap());
     assert_eq!(
         one.iter().map(|rows| rows.table).collect::<Vec<_>>(),
@@ -113,26 +111,24 @@ async fn a_plan_is_made_once_and_run_for_every_batch_even_side_by_side() {
 
 #[tokio::test]
 async fn now_is_the_batch_s_instant_and_not_the_plan_s() {
-    let clock = Arc::new(AtomicI64::new(5));
-    let ticking = Arc::clone(&clock);
-    let now: Clock = Arc::new(move || Timestamp::from_microsecond(ticking.load(Ordering::Relaxed)).unwrap());
-    let plans = Plans::new(&pipeline(MERGE), references(), now).await.unwrap();
-    let stored = |rows: &[TableRows]| {
+    let plans = plan(MERGE).await.unwrap();
+    let stored = async |now: i64| {
+        let record = r#"{"user_id":1,"kind":"streaming"}"#;
+        let now = Timestamp::from_microsecond(now).unwrap();
+        let rows = plans
+            .transform("plays", batch(&plans, &[record]), now)
+            .await
+            .unwrap();
         rows[0].rows[0]
             .column(2)
             .as_primitive::<TimestampMicrosecondType>()
             .value(0)
     };
-    let record = r#"{"user_id":1,"kind":"streaming"}"#;
-    assert_eq!(
-        stored(&plans.transform("plays", batch(&plans, &[record])).await.unwrap()),
-        5
-    );
-    clock.store(7, Ordering::Relaxed);
-    assert_eq!(
-        stored(&plans.transform("plays", batch(&plans, &[record])).await.unwrap()),
-        7
-    );
+    assert_eq!(stored(5).await, 5);
+    assert_eq!(stored(7).await, 7);
+    // Batches at the same time have their own, also those that wait until another is done.
+    let all = tokio::join!(stored(1), stored(2), stored(3), stored(4));
+    assert_eq!(all, (1, 2, 3, 4));
 }
 
 #[tokio::test]
@@ -141,9 +137,9 @@ async fn a_value_that_sql_cannot_take_is_an_error_of_its_records() {
         .await
         .unwrap();
     let good = batch(&plans, &[r#"{"kind":"1"}"#]);
-    assert_eq!(plans.transform("plays", good).await.unwrap()[0].len(), 1);
+    assert_eq!(plans.transform("plays", good, NOW).await.unwrap()[0].len(), 1);
     let bad = batch(&plans, &[r#"{"kind":"1"}"#, r#"{"kind":"one"}"#]);
-    let error = plans.transform("plays", bad).await.unwrap_err().to_string();
+    let error = plans.transform("plays", bad, NOW).await.unwrap_err().to_string();
     assert_eq!(
         error,
         "table log: Cast error: Cannot cast string 'one' to value of Int32 type"
@@ -163,7 +159,7 @@ async fn sql_that_makes_no_sense_over_batches_is_refused_with_a_remedy() {
         (
             "SELEC user_id FROM plays",
             "",
-            "spec.tables[0].sql: Expected: an SQL statement, found: SELEC at Line: 1, Column: 1; mend the syntax there",
+            "spec.tables[0].sql: Expected: an SQL statement, found: SELEC at Line: 1, Column: 1; fix the syntax there",
         ),
         (
             "SELECT user_id FROM play",

@@ -13,3 +13,4 @@ mod models;
 mod postgres_outages;
 mod secure;
 mod support;
+mod unfinished;

@@ -8,7 +8,7 @@ use runtime::secrets::Secrets;
 use sinks::{Advance, Sink, SinkErrorKind, TableDefinition};
 use testbed::Postgres;
 use worker::model;
-use worker::run::{Wanted, plan};
+use worker::plan::{Wanted, plan};
 
 /// A pipeline with the table `plays(id, name, amount)` in this sink.
 fn pipeline(sink: &str) -> Pipeline {
@@ -97,6 +97,7 @@ async fn store(sink: &Sink, plays: &[Play]) {
         start: claim.next_offset,
         end: claim.next_offset.unwrap_or(0) + plays.len() as i64,
         state: "{}".to_owned(),
+        intent: None,
     };
     transaction.commit(&advance).await.unwrap();
 }

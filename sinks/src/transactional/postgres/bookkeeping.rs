@@ -68,6 +68,7 @@ impl Postgres {
                     epoch: row.try_get(1)?,
                 },
                 state: row.try_get(2)?,
+                unfinished: None,
                 idle: idle(row.try_get(3)?),
             })
         };

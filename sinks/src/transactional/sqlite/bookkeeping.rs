@@ -62,6 +62,7 @@ impl Sqlite {
                     epoch: row.try_get(1)?,
                 },
                 state: row.try_get(2)?,
+                unfinished: None,
                 idle: idle(row.try_get(3)?),
             })
         };

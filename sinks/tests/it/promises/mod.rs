@@ -148,6 +148,7 @@ pub(crate) fn advance(start: Option<i64>, end: i64) -> Advance {
         start,
         end,
         state: format!(r#"{{"end": {end}}}"#),
+        intent: None,
     }
 }
 

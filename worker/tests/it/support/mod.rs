@@ -20,7 +20,7 @@ use sqlx::{Connection, PgConnection};
 use testbed::{Kafka, Postgres, Process, eventually};
 use tokio_util::sync::CancellationToken;
 use worker::audit::Totals;
-use worker::run::{Wanted, plan};
+use worker::plan::{Wanted, plan};
 use worker::state::PartitionState;
 
 /// Long enough for a busy machine with two cores.

@@ -7,6 +7,7 @@ use api::Partition;
 use kafka::fetch::{BatchError, Chunk, Fetched, PartitionError, PartitionErrorKind, Scratch};
 use kafka::formats::sequence::{HEADER, RecordSequence};
 use kafka::librdkafka::CommitMode;
+use sinks::TopicId;
 
 use super::assigned::{Assigned, Budget, Finding, Phase};
 use super::assignment::Assignment;
@@ -22,14 +23,14 @@ const MEMORY_BUDGET: usize = 46 * 1024 * 1024;
 const IDLE: Duration = Duration::from_millis(50);
 
 /// Chunks taken between two looks at everything else.
-const CHUNKS_A_TURN: usize = 8;
+const CHUNKS_AT_ONCE: usize = 8;
 
 /// And no longer than this: a worker that its processor limit holds back needs seconds for a chunk, and the group waits for
 /// all of its members.
-const TURN: Duration = Duration::from_millis(20);
+const SLICE: Duration = Duration::from_millis(20);
 
-/// The loop's own state.
-pub(super) struct Turn<'a, S> {
+/// The consumer thread's loop.
+pub(super) struct EventLoop<'a, S> {
     pub(super) reader: &'a Reader<S>,
     inbox: Inbox,
     budget: Arc<Budget>,
@@ -48,7 +49,7 @@ enum Heard {
     Nothing,
 }
 
-impl<'a, S: Spawn> Turn<'a, S> {
+impl<'a, S: Spawn> EventLoop<'a, S> {
     pub(super) fn new(reader: &'a Reader<S>, inbox: Inbox) -> Self {
         Self {
             reader,
@@ -71,14 +72,14 @@ impl<'a, S: Spawn> Turn<'a, S> {
         Arc::clone(&self.budget)
     }
 
-    /// One turn; `false` when the loop is to end.
+    /// Goes round once; `false` when the loop is to end.
     fn once(&mut self) -> bool {
         let now = Instant::now();
         self.reader.heartbeat.beat();
         while let Ok(command) = self.inbox.commands.try_recv() {
-            self.obey(command);
+            self.handle(command);
         }
-        self.mind_the_group();
+        self.poll_group();
         self.settle_revocations(now);
         if self.reader.shutdown.is_cancelled() && self.stopping.is_none() {
             self.stopping = Some(now + DRAIN_DEADLINE);
@@ -93,30 +94,42 @@ impl<'a, S: Spawn> Turn<'a, S> {
                 return false;
             }
         }
-        let over_budget = self.is_over_budget();
+        let held = self.held();
         for assigned in self.assignment.iter_mut().filter(|assigned| assigned.is_read()) {
             assigned.dispatch(now, &self.reader.limits, false);
         }
-        if over_budget {
+        if held > MEMORY_BUDGET {
             self.assignment
-                .relieve(now, &self.reader.limits, self.reader.concurrency);
+                .flush_early(now, &self.reader.limits, self.reader.concurrency);
         }
         self.commit(CommitMode::Async, now);
-        match self.wait(now, over_budget) {
-            Heard::Command(command) => self.obey(command),
+        match self.wait(now, self.is_full(held)) {
+            Heard::Command(command) => self.handle(command),
             Heard::Fetched(fetched) => self.take_all(fetched),
             Heard::Nothing => {}
         }
         true
     }
 
-    fn is_over_budget(&self) -> bool {
+    /// Bytes of all records that are not stored yet.
+    fn held(&self) -> usize {
         let buffered: usize = self.assignment.iter().map(Assigned::buffered).sum();
-        buffered + self.budget.held() > MEMORY_BUDGET
+        buffered + self.budget.held()
+    }
+
+    /// Whether there is no room for more. A batch with a given end must be read whole: nothing smaller can be stored, and
+    /// make room. None takes more than the budget, since it was read within it before.
+    fn is_full(&self, held: usize) -> bool {
+        let is_replaying = self.assignment.iter().any(Assigned::is_replaying);
+        held > if is_replaying {
+            2 * MEMORY_BUDGET
+        } else {
+            MEMORY_BUDGET
+        }
     }
 
     /// Lets the group call back, and does what it has called for.
-    fn mind_the_group(&mut self) {
+    fn poll_group(&mut self) {
         let Reader {
             subscriber, spawn, ..
         } = self.reader;
@@ -127,7 +140,7 @@ impl<'a, S: Spawn> Turn<'a, S> {
     }
 
     /// Waits for something to do. While batches hold too much memory, no more is taken from Kafka.
-    fn wait(&mut self, now: Instant, over_budget: bool) -> Heard {
+    fn wait(&mut self, now: Instant, is_full: bool) -> Heard {
         let due = self
             .assignment
             .iter()
@@ -139,7 +152,7 @@ impl<'a, S: Spawn> Turn<'a, S> {
             tokio::select! {
                 biased;
                 Some(command) = commands.recv() => Heard::Command(command),
-                Some(fetched) = chunks.recv(), if !over_budget => Heard::Fetched(fetched),
+                Some(fetched) = chunks.recv(), if !is_full => Heard::Fetched(fetched),
                 () = tokio::time::sleep(patience) => Heard::Nothing,
             }
         })
@@ -148,9 +161,9 @@ impl<'a, S: Spawn> Turn<'a, S> {
     fn take_all(&mut self, first: Fetched) {
         let now = Instant::now();
         self.take(first, now);
-        for _ in 1..CHUNKS_A_TURN {
-            if self.is_over_budget()
-                || now.elapsed() > TURN
+        for _ in 1..CHUNKS_AT_ONCE {
+            if self.is_full(self.held())
+                || now.elapsed() > SLICE
                 || self.assignment.iter().any(Assigned::is_awaited)
             {
                 break;
@@ -178,7 +191,12 @@ impl<'a, S: Spawn> Turn<'a, S> {
             Fetched::Chunk(chunk) => match read(&chunk, assigned, &mut self.scratch, |assigned, record| {
                 assigned.push(record, now, &self.reader.limits);
             }) {
-                Ok(()) => assigned.read_to(chunk.next, chunk.last_stable_offset),
+                Ok(()) => {
+                    assigned.read_to(chunk.next, chunk.last_stable_offset);
+                    if assigned.has_ended() {
+                        self.reader.fetcher.remove(&chunk.partition);
+                    }
+                }
                 Err(finding) => {
                     self.reader.fetcher.remove(&chunk.partition);
                     assigned.find(finding);
@@ -188,14 +206,15 @@ impl<'a, S: Spawn> Turn<'a, S> {
         }
     }
 
-    fn obey(&mut self, command: Command) {
+    fn handle(&mut self, command: Command) {
         match command {
             Command::Begin {
                 partition,
                 attempt,
                 offset,
+                until,
                 verify,
-            } => self.begin(&partition, attempt, offset, verify),
+            } => self.begin(&partition, (attempt, offset, until), verify),
             Command::Stored {
                 partition,
                 attempt,
@@ -229,7 +248,12 @@ impl<'a, S: Spawn> Turn<'a, S> {
         }
     }
 
-    fn begin(&mut self, partition: &Partition, attempt: u64, offset: i64, verify: Option<Fingerprint>) {
+    fn begin(
+        &mut self,
+        partition: &Partition,
+        (attempt, offset, until): (u64, i64, Option<i64>),
+        verify: Option<Fingerprint>,
+    ) {
         let Some(assigned) = self.assignment.of(partition) else {
             return;
         };
@@ -238,7 +262,7 @@ impl<'a, S: Spawn> Turn<'a, S> {
         }
         let from = verify.as_ref().map_or(offset, |stored| stored.offset);
         let generation = self.reader.fetcher.set(partition.clone(), from);
-        assigned.begin((attempt, generation), offset, verify);
+        assigned.begin((attempt, generation), offset, until, verify);
     }
 }
 
@@ -249,11 +273,11 @@ fn read(
     scratch: &mut Scratch,
     mut push: impl FnMut(&mut Assigned, Record<'_>),
 ) -> Result<(), Finding> {
+    let topic_id = chunk.topic_id.map(TopicId);
     for batch in chunk.batches() {
-        for record in batch
-            .and_then(|batch| batch.records(scratch))
-            .map_err(Finding::Unreadable)?
-        {
+        let batch = batch.map_err(Finding::Unreadable)?;
+        assigned.set_source(topic_id, batch.leader_epoch());
+        for record in batch.records(scratch).map_err(Finding::Unreadable)? {
             let record = record.and_then(numbered).map_err(Finding::Unreadable)?;
             match &assigned.phase {
                 Phase::Verifying(stored) if record.offset < stored.offset => {}

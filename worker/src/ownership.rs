@@ -86,6 +86,7 @@ mod tests {
             },
             next_offset,
             state: None,
+            unfinished: None,
             idle: Duration::from_millis(idle),
         };
         let now = Instant::now();

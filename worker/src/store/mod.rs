@@ -5,21 +5,37 @@
 //! needs no trace from a row back to its record, so it holds for joins and aggregates too. A bad record among n
 //! costs about 2·log₂(n) further statements and 3·n rows written.
 
+mod part;
+mod repeat;
+
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use api::DeadLetterPolicy;
+use jiff::Timestamp;
+use sinks::{
+    Advance, BatchId, Claim, ComputedWith, Intent, Lease, Sink, SinkError, SinkErrorKind, Transaction,
+};
 
 use crate::decode::Decoded;
 use crate::halt::HaltWindow;
 use crate::records::Records;
 use crate::sql::{Plans, TableRows, TransformError};
-use crate::state::PartitionState;
-use sinks::{Advance, Claim, DeadLetter, Lease, Sink, SinkError, SinkErrorKind, Transaction};
+use crate::state::{PartitionState, records_digest};
+use part::Part;
+
+pub use part::Stored;
 
 /// Fewest records of a transaction, however often larger ones failed.
 const SMALLEST_TRANSACTION: usize = 500;
+
+/// Most ranges of dead letters and pieces computed one by one that an intent may have: a batch that needs more is stored in
+/// smaller ones.
+const LONGEST_INTENT: usize = 1_000;
+
+/// Where the time comes from.
+pub type Clock = fn() -> Timestamp;
 
 /// Why a batch was not stored. Nothing of the transaction in question is in the sink.
 #[derive(Debug, thiserror::Error)]
@@ -30,49 +46,60 @@ pub enum StoreError {
     /// So many records are bad that the manifest or a table is more likely to be wrong than the data.
     #[error(
         "{partition}: halted at offset {offset}: {bad} of {records} records cannot be stored, more than \
-             spec.deadLetters.haltAbove allows; the first, at offset {first}: {reason}; mend the manifest or the \
+             spec.deadLetters.haltAbove allows; the first, at offset {first}: {reason}; fix the manifest or the \
              table, or raise haltAbove to dead-letter them"
     )]
     Halted {
-        /// The partition.
+        /// Topic and number, as people write it.
         partition: String,
         /// The first offset that is not stored.
         offset: i64,
-        /// Bad records among the last ones.
+        /// Bad records among those that are judged.
         bad: u64,
-        /// The last ones.
+        /// Records that are judged: these and the ones before them.
         records: u64,
         /// Offset of the first bad record.
         first: i64,
         /// What is wrong with it.
         reason: String,
     },
+    /// An unfinished batch cannot be finished: its records are gone.
+    #[error(
+        "{partition}: the records {start}..{end} are not those any more that an unfinished batch was begun with"
+    )]
+    Replaced {
+        /// Topic and number, as people write it.
+        partition: String,
+        /// The first offset of the batch.
+        start: i64,
+        /// The offset after its last.
+        end: i64,
+    },
+    /// An unfinished batch cannot be finished now: something else came of the same records.
+    #[error(
+        "{partition}: an unfinished batch cannot be finished: at offset {offset} it came out otherwise than before: \
+         {problem}; it is tried again; if that does not help, give the worker more memory, or run the version that \
+         began the batch until it is finished"
+    )]
+    Differs {
+        /// Topic and number, as people write it.
+        partition: String,
+        /// Of the record, or of the first one that was computed with it.
+        offset: i64,
+        /// What came of it.
+        problem: String,
+    },
     /// A batch could not be represented.
     #[error("{partition}: cannot build a batch from offset {offset} on")]
     Batch {
-        /// The partition.
+        /// Topic and number, as people write it.
         partition: String,
-        /// Its first offset.
+        /// Where it begins.
         offset: i64,
         /// What Arrow or JSON said.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-}
-
-/// What was stored.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Stored {
-    /// Records dealt with.
-    pub records: u64,
-    /// Rows written, by table index.
-    pub rows: Vec<(usize, u64)>,
-    /// Dead letters, by stage.
-    pub dead_letters: Vec<(&'static str, u64)>,
-    /// Time for decoding and SQL.
-    pub computing: Duration,
-    /// Time that the sink took.
-    pub waiting: Duration,
 }
 
 /// Writes one partition, as long as its lease holds.
@@ -90,6 +117,9 @@ pub struct PartitionWriter {
     halt: HaltWindow,
     /// Most records of a transaction: halved when one fails, doubled when one succeeds.
     limit: usize,
+    clock: Clock,
+    /// What a sink without transactions was told that would come next: it has to, before anything else.
+    unfinished: Option<Intent>,
 }
 
 impl PartitionWriter {
@@ -102,6 +132,7 @@ impl PartitionWriter {
         claim: &Claim,
         next: i64,
         state: PartitionState,
+        clock: Clock,
     ) -> Self {
         let (lease, stored) = (claim.lease.clone(), claim.next_offset);
         Self {
@@ -114,6 +145,8 @@ impl PartitionWriter {
             state,
             halt: HaltWindow::default(),
             limit: usize::MAX,
+            clock,
+            unfinished: None,
         }
     }
 
@@ -141,24 +174,25 @@ impl PartitionWriter {
     /// # Errors
     /// [`StoreError`]; what was committed before it stays committed, and is not repeated.
     pub async fn store(&mut self, records: &Records, stored: &mut Stored) -> Result<(), StoreError> {
-        let started = Instant::now();
-        let decoder = self.plans.decoder(&records.partition.topic).cloned();
-        let decoded = match decoder {
-            Some(decoder) => decoder.decode(records).map_err(|error| self.batch_error(error))?,
-            None => return Ok(()),
+        let Some(decoded) = self.decode(records, stored)? else {
+            return Ok(());
         };
-        stored.computing += started.elapsed();
-        let mut begin = records
-            .iter()
-            .take_while(|record| record.offset < self.next)
-            .count();
+        let before = |offset: i64| records.iter().take_while(|record| record.offset < offset).count();
+        let mut begin = before(self.next);
+        if let Some(intent) = self.unfinished.clone() {
+            let end = before(intent.end);
+            self.repeat(records, &decoded, begin..end, &intent, stored)
+                .await?;
+            begin = end;
+        }
         while begin < records.len() {
             let end = records.len().min(begin.saturating_add(self.limit));
             match self.transact(records, &decoded, begin..end, stored).await {
-                Ok(()) => {
+                Ok(true) => {
                     self.limit = self.limit.saturating_mul(2);
                     begin = end;
                 }
+                Ok(false) => self.limit = ((end - begin) / 2).max(1),
                 Err(error) => {
                     if matches!(&error, StoreError::Sink(error) if error.kind == SinkErrorKind::Unavailable) {
                         self.limit = ((end - begin) / 2).max(SMALLEST_TRANSACTION);
@@ -170,25 +204,36 @@ impl PartitionWriter {
         Ok(())
     }
 
-    /// One transaction: the records of `range`, all or nothing.
+    fn decode(&self, records: &Records, stored: &mut Stored) -> Result<Option<Decoded>, StoreError> {
+        let started = Instant::now();
+        let Some(decoder) = self.plans.decoder(&records.partition.topic) else {
+            return Ok(None);
+        };
+        let decoded = decoder.decode(records).map_err(|error| self.batch_error(error))?;
+        stored.computing += started.elapsed();
+        Ok(Some(decoded))
+    }
+
+    /// One transaction: the records of `range`, all or nothing. `false` if they are too many for one.
     async fn transact(
         &mut self,
         records: &Records,
         decoded: &Decoded,
         range: Range<usize>,
         stored: &mut Stored,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
+        let now = (self.clock)();
         let mut part = Part::new(records, decoded, range.clone());
         // The usual case needs no connection while SQL runs.
         let started = Instant::now();
         let rows = part.rows.clone();
-        let first = self.transform(decoded, rows.clone()).await;
+        let first = self.transform(decoded, rows.clone(), now).await;
         part.stored.computing += started.elapsed();
 
         let started = Instant::now();
         let computed = part.stored.computing;
         let mut transaction = self.sink.begin(&self.lease).await?;
-        self.write(&mut transaction, &mut part, rows, first).await?;
+        self.write(&mut transaction, &mut part, now, first).await?;
         let verdict = self.halt.judge(
             range.len() as u64,
             part.letters.len() as u64,
@@ -211,26 +256,62 @@ impl PartitionWriter {
                 *state.rows.entry(definition.table.name.to_string()).or_default() += rows;
             }
         }
-        let json = state.to_json().map_err(|error| self.batch_error(error))?;
-        self.commit(
-            transaction,
-            Advance {
-                start: self.stored,
-                end,
-                state: json,
-            },
-        )
-        .await?;
-        self.stored = Some(end);
-        self.next = end;
-        self.state = state;
-        self.halt.add(range.len() as u64, part.letters.len() as u64);
+        let mut advance = Advance {
+            start: self.stored,
+            end,
+            state: state.to_json().map_err(|error| self.batch_error(error))?,
+            intent: None,
+        };
+        if let Some(plan) = self.sink.plan() {
+            let computed_with = ComputedWith {
+                plan: Arc::clone(&plan.hash),
+                now,
+            };
+            let intent = self.intent(&part, computed_with, &advance);
+            if range.len() > 1 && intent.rejected.ranges() + intent.cuts.len() > LONGEST_INTENT {
+                return Ok(false);
+            }
+            advance.intent = Some(intent.clone());
+            // Whatever an error says: from here on it may be in the sink.
+            self.unfinished = Some(intent);
+        }
+        self.commit(transaction, advance).await?;
+        self.moved(end, state, &part);
         part.stored.waiting = started
             .elapsed()
             .saturating_sub(part.stored.computing.saturating_sub(computed));
-        part.stored.records = range.len() as u64;
         stored.add(&part.stored);
-        Ok(())
+        Ok(true)
+    }
+
+    /// What a sink without transactions is told before it is given the part's rows.
+    fn intent(&self, part: &Part<'_>, computed_with: ComputedWith, advance: &Advance) -> Intent {
+        Intent {
+            batch: BatchId {
+                partition: self.lease.partition.clone(),
+                topic_id: part.records.topic_id,
+                incarnation: self.state.incarnation,
+                leader_epoch: part.records.leader_epoch(part.range.start),
+                start: self.next,
+            },
+            end: advance.end,
+            records: records_digest(part.records, part.range.clone()),
+            computed_with,
+            rejected: part.letters.iter().map(|letter| letter.offset).collect(),
+            cuts: part.cuts.clone(),
+            expected: advance.start,
+            state: advance.state.clone(),
+        }
+    }
+
+    /// The part is in the sink.
+    fn moved(&mut self, end: i64, state: PartitionState, part: &Part<'_>) {
+        self.stored = Some(end);
+        self.next = end;
+        self.state = state;
+        self.unfinished = None;
+        let records = part.range.len() as u64;
+        self.halt.add(records, part.letters.len() as u64);
     }
 
     /// Commits; if the connection was lost meanwhile, the stored position tells what happened.
@@ -256,16 +337,16 @@ impl PartitionWriter {
         }
     }
 
-    /// Writes the rows of a range of decoded records, halving the range around the ones that fail.
+    /// Writes the part's rows, halving them around the ones that fail.
     async fn write(
         &self,
         transaction: &mut Transaction,
         part: &mut Part<'_>,
-        rows: Range<usize>,
+        now: Timestamp,
         first: Result<Vec<TableRows>, TransformError>,
     ) -> Result<(), StoreError> {
         let mut first = Some(first);
-        let mut work = vec![rows];
+        let mut work = vec![part.rows.clone()];
         // `begin` has set a savepoint, and nothing was written since.
         let mut clean = true;
         while let Some(rows) = work.pop() {
@@ -276,7 +357,7 @@ impl PartitionWriter {
                 first
             } else {
                 let started = Instant::now();
-                let transformed = self.transform(part.decoded, rows.clone()).await;
+                let transformed = self.transform(part.decoded, rows.clone(), now).await;
                 part.stored.computing += started.elapsed();
                 transformed
             };
@@ -288,6 +369,7 @@ impl PartitionWriter {
                     match write_tables(transaction, &tables).await {
                         Ok(()) => {
                             clean = false;
+                            part.cut(&rows);
                             part.count(&tables);
                             continue;
                         }
@@ -302,6 +384,7 @@ impl PartitionWriter {
                 Err(error) => ("sql", error.to_string()),
             };
             if rows.len() == 1 {
+                part.cut(&rows);
                 part.reject_row(rows.start, problem.0, problem.1);
                 let verdict = self.halt.judge(
                     part.range.len() as u64,
@@ -324,9 +407,12 @@ impl PartitionWriter {
         &self,
         decoded: &Decoded,
         rows: Range<usize>,
+        now: Timestamp,
     ) -> Result<Vec<TableRows>, TransformError> {
         let batch = decoded.batch.slice(rows.start, rows.len());
-        self.plans.transform(&self.lease.partition.topic, batch).await
+        self.plans
+            .transform(&self.lease.partition.topic, batch, now)
+            .await
     }
 
     fn halted(&self, part: &Part<'_>, bad: u64, records: u64) -> StoreError {
@@ -357,93 +443,12 @@ async fn write_tables(transaction: &mut Transaction, tables: &[TableRows]) -> Re
     Ok(())
 }
 
-/// The records of one transaction.
-struct Part<'a> {
-    records: &'a Records,
-    decoded: &'a Decoded,
-    range: Range<usize>,
-    /// Rows of the decoded batch that belong to the range.
-    rows: Range<usize>,
-    letters: Vec<DeadLetter>,
-    stored: Stored,
-}
-
-impl<'a> Part<'a> {
-    fn new(records: &'a Records, decoded: &'a Decoded, range: Range<usize>) -> Self {
-        let row_of = |index: usize| decoded.rows.partition_point(|row| (*row as usize) < index);
-        let rows = row_of(range.start)..row_of(range.end);
-        let mut part = Self {
-            records,
-            decoded,
-            range,
-            rows,
-            letters: Vec::new(),
-            stored: Stored::default(),
-        };
-        for (index, reason) in &decoded.rejected {
-            if part.range.contains(&(*index as usize)) {
-                part.reject(*index as usize, "decode", reason.clone());
-            }
-        }
-        part
-    }
-
-    fn reject_row(&mut self, row: usize, stage: &'static str, error: String) {
-        if let Some(index) = self.decoded.rows.get(row) {
-            self.reject(*index as usize, stage, error);
-        }
-    }
-
-    fn reject(&mut self, index: usize, stage: &'static str, error: String) {
-        let Some(record) = self.records.get(index) else {
-            return;
-        };
-        self.letters.push(DeadLetter {
-            offset: record.offset,
-            timestamp: record.timestamp,
-            key: record.key.map(<[u8]>::to_vec),
-            value: record.value.map(<[u8]>::to_vec),
-            stage,
-            error,
-        });
-        self.stored.add_dead_letters(stage, 1);
-    }
-
-    fn count(&mut self, tables: &[TableRows]) {
-        for table in tables {
-            self.stored.add_rows(table.table, table.len() as u64);
-        }
-    }
-}
-
-impl Stored {
-    fn add_rows(&mut self, table: usize, rows: u64) {
-        match self.rows.iter_mut().find(|(counted, _)| *counted == table) {
-            Some((_, sum)) => *sum += rows,
-            None => self.rows.push((table, rows)),
-        }
-    }
-
-    fn add_dead_letters(&mut self, stage: &'static str, letters: u64) {
-        match self
-            .dead_letters
-            .iter_mut()
-            .find(|(counted, _)| *counted == stage)
-        {
-            Some((_, sum)) => *sum += letters,
-            None => self.dead_letters.push((stage, letters)),
-        }
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.records += other.records;
-        self.computing += other.computing;
-        self.waiting += other.waiting;
-        for (table, rows) in &other.rows {
-            self.add_rows(*table, *rows);
-        }
-        for (stage, letters) in &other.dead_letters {
-            self.add_dead_letters(stage, *letters);
-        }
+/// How a batch of an intent moves its partition.
+fn advance(intent: &Intent) -> Advance {
+    Advance {
+        start: intent.expected,
+        end: intent.end,
+        state: intent.state.clone(),
+        intent: Some(intent.clone()),
     }
 }

@@ -1,28 +1,33 @@
 //! The task of one partition: claims it in the sink, says where to begin, and stores its batches one after
 //! the other until the partition is revoked.
 
+mod finish;
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use api::{DeadLetterPolicy, Partition, StartFrom};
+use api::{DeadLetterPolicy, Partition, Pipeline, StartFrom};
 use jiff::Timestamp;
 use kafka::fetch::{BatchError, Fetcher};
 use kafka::formats::commit_metadata::{AuditCounts, Telemetry};
 use kafka::health::ErrorReporter;
 use runtime::backoff::Backoff;
+use sinks::{Claim, Sink, SinkError, SinkErrorKind};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::consumer::{Batch, Command, Finding, Input};
 use crate::load::{Load, Report};
 use crate::metrics::Metrics;
+use crate::ownership::Ownership;
 use crate::position::{self, Beginning, Watermarks};
 use crate::progress::Progress;
+use crate::records::Records;
 use crate::sql::Plans;
 use crate::state::PartitionState;
 use crate::store::{PartitionWriter, StoreError, Stored};
-use crate::takeover::Ownership;
-use sinks::{Claim, Sink, SinkError, SinkErrorKind};
 
 /// Retries while the sink or Kafka is away.
 const RETRY: Backoff = Backoff {
@@ -30,7 +35,7 @@ const RETRY: Backoff = Backoff {
     max: Duration::from_secs(10),
 };
 
-/// Retries of what a person must mend first.
+/// Retries of what a person must fix first.
 const REFUSED_RETRY: Backoff = Backoff {
     initial: Duration::from_secs(2),
     max: Duration::from_secs(30),
@@ -41,6 +46,7 @@ const WATERMARK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the tasks of all partitions share.
 pub(crate) struct Shared {
+    pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) sink: Sink,
     pub(crate) plans: Arc<Plans>,
     pub(crate) fetcher: Fetcher,
@@ -58,7 +64,7 @@ pub(crate) struct Shared {
     pub(crate) policy: DeadLetterPolicy,
 }
 
-/// One partition's task.
+/// What stores one partition, from its assignment until it is revoked.
 pub(crate) struct PartitionTask {
     pub(crate) shared: Arc<Shared>,
     pub(crate) partition: Partition,
@@ -104,6 +110,13 @@ impl PartitionTask {
             }
         };
         self.ownership.claimed(&claim, tokio::time::Instant::now());
+        let (claim, state) = match claim.unfinished.clone() {
+            None => (claim, state),
+            Some(unfinished) => match self.finish(&unfinished, claim, state, &mut attempt).await {
+                Ok(finished) => finished,
+                Err(end) => return end,
+            },
+        };
         let Some(watermarks) = self.watermarks().await else {
             return End::Stop;
         };
@@ -116,6 +129,7 @@ impl PartitionTask {
             &claim,
             beginning.offset,
             beginning.state.clone(),
+            Timestamp::now,
         );
         self.announce(attempt, &beginning, &claim);
         loop {
@@ -154,7 +168,7 @@ impl PartitionTask {
         }
     }
 
-    /// Another replica may have better bytes, or somebody mends them: what cannot be read is tried again, not skipped.
+    /// Another replica may have better bytes, or somebody repairs them: what cannot be read is tried again, not skipped.
     async fn unreadable(&self, error: &BatchError) -> Option<()> {
         self.shared.metrics.kafka_errors.inc();
         tracing::error!(partition = %self.partition, "{}; trying again", runtime::report::line(error));
@@ -184,6 +198,7 @@ impl PartitionTask {
             partition: self.partition.clone(),
             attempt,
             offset: *offset,
+            until: None,
             verify,
         });
         self.note(*offset, state);
@@ -247,49 +262,86 @@ impl PartitionTask {
                 let _in_hand = shared.load.take_in_hand();
                 writer.store(records, &mut stored).await
             };
-            let error = match outcome {
+            match outcome {
                 Ok(()) => break,
-                Err(error) => error,
-            };
-            let retry = match &error {
-                StoreError::Sink(error) if error.kind == SinkErrorKind::Fenced => {
-                    shared.metrics.fenced.inc();
-                    tracing::warn!(partition = %self.partition, "fenced: another worker owns the partition");
-                    self.send(Command::Hold {
-                        partition: self.partition.clone(),
-                    });
-                    return Err(self.pause_before_reclaim(RETRY, 3).await);
-                }
-                StoreError::Sink(error) => {
-                    self.sink_failed(error, failures);
-                    if error.kind == SinkErrorKind::Refused {
-                        REFUSED_RETRY
-                    } else {
-                        RETRY
-                    }
-                }
-                StoreError::Halted { .. } | StoreError::Batch { .. } => {
-                    shared.metrics.halted.inc();
-                    if failures == 0 {
-                        tracing::error!("{error}");
-                    }
-                    shared.sink_health.set(Err(error.to_string()));
-                    REFUSED_RETRY
-                }
-            };
-            if failures == 0 {
-                self.send(Command::Hold {
-                    partition: self.partition.clone(),
-                });
-            }
-            if self.rest(retry, failures).await.is_none() {
-                return Err(End::Stop);
+                Err(error) => self.wait_to_retry(&error, failures).await?,
             }
             failures += 1;
         }
+        self.note_stored(writer, &shared.plans, records, &stored, *attempt);
+        if failures > 0 {
+            tracing::info!(partition = %self.partition, "storing again");
+            // What was buffered behind this batch was forgotten meanwhile.
+            *attempt += 1;
+            self.send(Command::Begin {
+                partition: self.partition.clone(),
+                attempt: *attempt,
+                offset: writer.next(),
+                until: None,
+                verify: None,
+            });
+        }
+        Ok(())
+    }
+
+    /// Says what is wrong, and returns when it is time to try again; or why not.
+    async fn wait_to_retry(&self, error: &StoreError, failures: u32) -> Result<(), End> {
+        let shared = &self.shared;
+        let retry = match error {
+            StoreError::Sink(error) if error.kind == SinkErrorKind::Fenced => {
+                shared.metrics.fenced.inc();
+                tracing::warn!(partition = %self.partition, "fenced: another worker owns the partition");
+                self.hold();
+                return Err(self.pause_before_reclaim(RETRY, 3).await);
+            }
+            StoreError::Sink(error) => {
+                self.sink_failed(error, failures);
+                if error.kind == SinkErrorKind::Refused {
+                    REFUSED_RETRY
+                } else {
+                    RETRY
+                }
+            }
+            error => {
+                self.halted(error, failures);
+                REFUSED_RETRY
+            }
+        };
+        if failures == 0 {
+            self.hold();
+        }
+        self.rest(retry, failures).await.ok_or(End::Stop)
+    }
+
+    /// A person has to act before the partition goes on.
+    fn halted(&self, error: &dyn std::error::Error, failures: u32) {
+        self.shared.metrics.halted.inc();
+        let text = error.to_string();
+        if failures == 0 {
+            tracing::error!("{text}");
+        }
+        self.shared.sink_health.set(Err(text));
+    }
+
+    fn hold(&self) {
+        self.send(Command::Hold {
+            partition: self.partition.clone(),
+        });
+    }
+
+    /// Tells everybody what is stored.
+    fn note_stored(
+        &mut self,
+        writer: &PartitionWriter,
+        plans: &Plans,
+        records: &Records,
+        stored: &Stored,
+        attempt: u64,
+    ) {
+        let shared = Arc::clone(&self.shared);
         shared.sink_health.set(Ok(()));
         shared.errors.works();
-        shared.metrics.stored(&self.partition, &shared.plans, &stored);
+        shared.metrics.stored(&self.partition, plans, stored);
         tracing::debug!(
             partition = %self.partition, start = records.start, end = records.end(), records = stored.records,
             computing = ?stored.computing, waiting = ?stored.waiting, "batch stored"
@@ -303,22 +355,10 @@ impl PartitionTask {
         let load = shared.load.stored(stored.records, stored.computing);
         self.send(Command::Stored {
             partition: self.partition.clone(),
-            attempt: *attempt,
+            attempt,
             next: writer.next(),
             metadata: self.telemetry(writer.state(), load),
         });
-        if failures > 0 {
-            tracing::info!(partition = %self.partition, "storing again");
-            // What was buffered behind this batch was forgotten meanwhile.
-            *attempt += 1;
-            self.send(Command::Begin {
-                partition: self.partition.clone(),
-                attempt: *attempt,
-                offset: writer.next(),
-                verify: None,
-            });
-        }
-        Ok(())
     }
 
     /// One clear line when trouble begins, then silence until it ends.
