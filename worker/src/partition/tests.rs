@@ -156,7 +156,7 @@ async fn read(
 ) -> Vec<(i64, Option<i64>)> {
     let mut begun = Vec::new();
     loop {
-        let command = tokio::time::timeout(Duration::from_secs(60), commands.recv());
+        let command = tokio::time::timeout(Duration::from_mins(1), commands.recv());
         match command.await.unwrap().unwrap() {
             Command::Begin {
                 attempt,
