@@ -190,20 +190,20 @@ struct Worker<'a> {
 impl World {
     async fn new() -> Self {
         let versions = [Version::new(1).await, Version::new(10_000).await];
-        let world = Self {
+        let mut world = Self {
             disk: Arc::default(),
             log: Log::new(1, 1..10),
             versions,
         };
-        world.reset().await
+        world.reset().await;
+        world
     }
 
     /// The same versions with an empty sink and a fresh log.
-    async fn reset(mut self) -> Self {
+    async fn reset(&mut self) {
         self.disk = Arc::default();
         self.log = Log::new(1, 1..10);
-        self.worker(0, true, 0).sink.prepare().await.unwrap();
-        self
+        Box::pin(self.worker(0, true, 0).sink.prepare()).await.unwrap();
     }
 
     fn worker(&self, version: usize, dies: bool, seed: u64) -> Worker<'_> {
@@ -226,7 +226,8 @@ impl World {
     async fn work(&self, dies: bool, rolls_out: bool, seed: u64) {
         for turn in 0..8 {
             let version = usize::from(rolls_out && turn > 0);
-            if self.worker(version, dies, seed + turn).work().await == End::Done {
+            let mut worker = self.worker(version, dies, seed + turn);
+            if Box::pin(worker.work()).await == End::Done {
                 return;
             }
         }
@@ -448,10 +449,10 @@ async fn a_batch_that_is_interrupted_at_any_step_is_finished_as_it_was_begun() {
     let calls = calls(&world).await;
     let mut changed = BTreeSet::new();
     for call in 0..calls {
-        for (number, fault) in FAULTS.into_iter().enumerate() {
+        for (number, fault) in (0..).zip(FAULTS) {
             // A worker that dies, or one that tries again; a successor with the same manifest, or with the next.
-            let (dies, rolls_out) = ((call as usize + number) % 3 > 0, number % 2 == 0);
-            world = world.reset().await;
+            let (dies, rolls_out) = (!(call + number).is_multiple_of(3), number.is_multiple_of(2));
+            world.reset().await;
             world.disk.inject(call, fault);
             world.work(dies, rolls_out, 0).await;
             let what = format!("{fault:?} at call {call}, dies: {dies}, rolls out: {rolls_out}");
@@ -470,7 +471,7 @@ async fn two_interruptions_change_nothing_either() {
     println!("{SEED}={seed} chooses the same steps again");
     let mut random = StdRng::seed_from_u64(seed);
     for _ in 0..150 {
-        world = world.reset().await;
+        world.reset().await;
         let steps = [0; 2].map(|_| {
             let fault = FAULTS[random.random_range(0..FAULTS.len())];
             (random.random_range(0..calls + 8), fault)
@@ -496,9 +497,9 @@ async fn records_at_offsets_that_come_again_are_another_batch() {
     let mut interrupted = 0;
     for call in 0..calls {
         for fault in [Fault::Unheard, Fault::Torn, Fault::Late(3), Fault::Late(9)] {
-            world = world.reset().await;
+            world.reset().await;
             world.disk.inject(call, fault);
-            let end = world.worker(0, true, 0).work().await;
+            let end = Box::pin(world.worker(0, true, 0).work()).await;
             let old = world.log.clone();
             let Some(Unfinished { intent, .. }) = world.unfinished().await.filter(|_| end == End::Died)
             else {
@@ -506,7 +507,9 @@ async fn records_at_offsets_that_come_again_are_another_batch() {
             };
             interrupted += 1;
             let (start, end) = (intent.batch.start, intent.end);
-            world.log.truncate(end - 1, 500..512);
+            // One of them has the same bytes in every log.
+            let last = if end - 1 == BAD[0] { end - 2 } else { end - 1 };
+            world.log.truncate(last, 500..512);
             world.work(true, call % 2 == 0, 1).await;
             let what = format!("{fault:?} at call {call}, unfinished {start}..{end}");
             assert_eq!(
@@ -558,7 +561,7 @@ async fn a_topic_made_anew_is_stored_besides_the_old_one() {
     let calls = calls(&world).await;
     for call in 1..calls {
         for late in [calls - call + 2, calls - call + 9, calls - call + 20] {
-            world = world.reset().await;
+            world.reset().await;
             world.disk.inject(call, Fault::Twice(late));
             world.work(false, false, 0).await;
             let old = world.log.clone();
