@@ -2,8 +2,11 @@
 
 use std::fmt::Write;
 
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime, Time};
 use jiff::{SignedDuration, Timestamp};
+
+/// Instants and days are counted from here.
+const EPOCH: Date = Date::constant(1970, 1, 1);
 
 /// What a column of an answer holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -229,20 +232,20 @@ impl Answer {
 /// Days since 1970 of a date.
 #[must_use]
 pub fn days(date: Date) -> i32 {
-    let since = date.duration_since(Date::constant(1970, 1, 1));
+    let since = date.duration_since(EPOCH);
     i32::try_from(since.as_hours() / 24).unwrap_or(i32::MAX)
 }
 
 fn date(days: i32) -> Option<Date> {
     let since = SignedDuration::from_hours(i64::from(days) * 24);
-    Date::constant(1970, 1, 1).checked_add(since).ok()
+    EPOCH.checked_add(since).ok()
 }
 
 /// Text of the form in which the sinks store instants.
 fn parse_instant(text: &str) -> Option<i64> {
-    let civil: jiff::civil::DateTime = text.parse().ok()?;
-    let instant = civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
-    Some(instant.as_microsecond())
+    let civil: DateTime = text.parse().ok()?;
+    let since = civil.duration_since(EPOCH.to_datetime(Time::midnight()));
+    i64::try_from(since.as_micros()).ok()
 }
 
 fn infinite(positive: bool) -> String {
@@ -250,10 +253,14 @@ fn infinite(positive: bool) -> String {
 }
 
 fn timestamp_text(micros: i64, dialect: Dialect) -> String {
-    let Ok(instant) = Timestamp::from_microsecond(micros) else {
+    if micros == i64::MAX || micros == i64::MIN {
         return infinite(micros > 0);
+    }
+    let since = SignedDuration::from_micros(micros);
+    let Ok(civil) = EPOCH.to_datetime(Time::midnight()).checked_add(since) else {
+        return micros.to_string();
     };
-    let text = instant.strftime("%Y-%m-%d %H:%M:%S%.6f").to_string();
+    let text = civil.strftime("%Y-%m-%d %H:%M:%S%.6f").to_string();
     match dialect {
         Dialect::Postgres => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
         _ => text,

@@ -162,7 +162,9 @@ fn rows() -> Sql {
 }
 
 fn groups() -> Sql {
-    (prop_oneof![integer(), text(), time()], integer(), time(), text(), condition(), condition())
+    // A bare number would be the place of a column.
+    let number = integer().prop_map(|number| format!("({number} + 0)"));
+    (prop_oneof![number, text(), time()], integer(), time(), text(), condition(), condition())
         .prop_map(|(key, i, t, s, c, only)| {
             format!(
                 "SELECT {key} AS k, count(*) AS n, sum({i}) AS i, min({t}) AS t, max({s}) AS s, bool_or({c}) AS c, \
