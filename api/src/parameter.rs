@@ -7,8 +7,12 @@ use serde::{Deserialize, Serialize};
 use crate::names::unique;
 use crate::problem::Collector;
 use crate::rule::RuleText;
-use crate::sql::{MAX_SQL, sql, sql_rule};
+use crate::sql::{sql, sql_rule};
 use crate::union::Union;
+
+/// Longest query for choices, in bytes. The API server bounds what its rules may cost, by what a manifest may hold at most:
+/// so many parameters of so many reports leave room for no more.
+const MAX_QUERY: usize = 4_096;
 
 const CHOICES: Union =
     Union::of("source of choices", &["list", "query"]).or(", or remove choices to take any value");
@@ -55,7 +59,7 @@ pub struct ChoicesSpec {
     /// A query over the pipeline's tables; its first column has the values. Example: `SELECT DISTINCT genre FROM tracks
     /// ORDER BY genre`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = MAX_SQL))]
+    #[schemars(length(max = MAX_QUERY))]
     #[x_kube(validation = sql_rule())]
     pub query: Option<String>,
 }

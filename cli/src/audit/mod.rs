@@ -43,7 +43,7 @@ pub(crate) struct AuditArgs {
     pipeline: PipelineArgs,
     #[command(flatten)]
     place: PlaceArgs,
-    /// Print the deviations as JSON
+    /// Print the findings as JSON
     #[arg(long)]
     json: bool,
 }
