@@ -94,26 +94,26 @@ impl Load {
         InHand(self)
     }
 
-    /// Takes what was stored, and tells how it is with the worker.
-    pub(crate) fn stored(&self, records: u64, computing: Duration) -> Report {
+    /// Takes what was stored, and tells how it is with the worker; `None` until there was a record. A batch may hold no more
+    /// than the marks of transactions: how long it takes says nothing of records.
+    pub(crate) fn stored(&self, records: u64, computing: Duration) -> Option<Report> {
         let now = Instant::now();
         let mut meter = self.locked();
         meter.pass(now, |in_hand| in_hand);
         meter.window.records = meter.window.records.saturating_add(records);
         meter.window.computing += computing;
         let complete = now.saturating_duration_since(meter.window.since) >= WINDOW;
-        match meter.report {
-            Some(report) if !complete => report,
-            _ => {
-                let processor = (self.processor)();
-                let report = meter.window.report(self.threads, processor);
-                if complete {
-                    meter.report = Some(report);
-                    meter.window = Window::new(now, processor);
-                }
-                report
-            }
+        if meter.report.is_some() && !complete {
+            return meter.report;
         }
+        let processor = (self.processor)();
+        let has_records = meter.window.records > 0;
+        let report = has_records.then(|| meter.window.report(self.threads, processor));
+        if complete {
+            meter.report = report.or(meter.report);
+            meter.window = Window::new(now, processor);
+        }
+        report.or(meter.report)
     }
 
     fn locked(&self) -> MutexGuard<'_, Meter> {
@@ -177,7 +177,8 @@ mod tests {
         tokio::time::advance(Duration::from_millis(milliseconds)).await;
     }
 
-    fn assert_says(report: Report, rate: f64, wait: f64) {
+    fn assert_says(report: Option<Report>, rate: f64, wait: f64) {
+        let report = report.unwrap();
         let near = (report.records_per_busy_second - rate).abs() < rate / 1000.0
             && (report.sink_wait_share - wait).abs() < 0.001;
         assert!(near, "{report:?} instead of {rate}/s, waiting {wait}");
@@ -199,6 +200,22 @@ mod tests {
         pass(500, 0).await;
         assert_says(load.stored(1_000, Duration::ZERO), 2_000.0, 1.0);
         drop(third);
+    }
+
+    /// Marks of transactions, and nothing between them: the sink may take long for those too.
+    #[tokio::test(start_paused = true)]
+    async fn batches_without_records_say_nothing() {
+        let load = load(1);
+        let batch = load.take_in_hand();
+        pass(2_000, 0).await;
+        assert_eq!(load.stored(0, Duration::ZERO), None, "nothing is known yet");
+        pass(1_000, 0).await;
+        assert_says(load.stored(500, Duration::ZERO), 500.0, 1.0);
+        pass(3_000, 0).await;
+        assert_says(load.stored(0, Duration::ZERO), 500.0, 1.0);
+        pass(1_000, 0).await;
+        assert_says(load.stored(700, Duration::ZERO), 700.0, 1.0);
+        drop(batch);
     }
 
     #[tokio::test(start_paused = true)]

@@ -45,6 +45,9 @@ pub(crate) struct Seen {
     pub(crate) timestamp: i64,
 }
 
+/// Starts that may fail one after the other, each after `TIMEOUT`.
+const MOST_STARTS: u32 = 5;
+
 impl Writer {
     /// Writes in transactions under `id`, if there is one.
     pub(crate) fn plain(bootstrap: &str, topic: &str, id: Option<&str>) -> Self {
@@ -139,6 +142,7 @@ impl Writer {
     /// committed. Gives how many there are.
     pub(crate) fn write_on(&mut self, bootstrap: &str, least: u64, stop: &AtomicBool) -> u64 {
         loop {
+            self.start_again();
             match self.attempt(bootstrap, least, stop) {
                 Ok(count) => return count,
                 Err(error) => assert!(!error.is_lasting(), "{error}"),
@@ -146,8 +150,16 @@ impl Writer {
         }
     }
 
+    /// Begins anew. Brokers of a test that has failed do not come back: then it ends as well.
+    fn start_again(&mut self) {
+        let mut failures = 0;
+        while let Err(error) = self.start() {
+            failures += 1;
+            assert!(!error.is_lasting() && failures < MOST_STARTS, "{error}");
+        }
+    }
+
     fn attempt(&mut self, bootstrap: &str, least: u64, stop: &AtomicBool) -> Result<u64, ProduceError> {
-        self.start()?;
         let mut next = committed(bootstrap, &self.topic).unwrap_or(0);
         let mut asked = Instant::now();
         while next < least || !stop.load(Ordering::Relaxed) {

@@ -399,11 +399,11 @@ impl PartitionTask {
     }
 
     /// What the operator and the scaler learn from Kafka alone.
-    fn telemetry(&self, state: &PartitionState, load: Report) -> String {
+    fn telemetry(&self, state: &PartitionState, load: Option<Report>) -> String {
         let totals = state.audit.totals();
         let report = Telemetry {
-            records_per_busy_second: Some(load.records_per_busy_second),
-            sink_wait_share: Some(load.sink_wait_share),
+            records_per_busy_second: load.map(|load| load.records_per_busy_second),
+            sink_wait_share: load.map(|load| load.sink_wait_share),
             newest_event_ms: state.newest,
             rows: Some(state.rows.clone()),
             dead_letters: state.dead_letters,
