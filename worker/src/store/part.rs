@@ -41,6 +41,10 @@ impl<'a> Part<'a> {
     pub(super) fn new(records: &'a Records, decoded: &'a Decoded, range: Range<usize>) -> Self {
         let row_of = |index: usize| decoded.rows.partition_point(|row| (*row as usize) < index);
         let rows = row_of(range.start)..row_of(range.end);
+        let stored = Stored {
+            records: range.len() as u64,
+            ..Stored::default()
+        };
         let mut part = Self {
             records,
             decoded,
@@ -48,7 +52,7 @@ impl<'a> Part<'a> {
             rows,
             letters: Vec::new(),
             cuts: Vec::new(),
-            stored: Stored::default(),
+            stored,
         };
         for (index, reason) in &decoded.rejected {
             if part.range.contains(&(*index as usize)) {

@@ -105,7 +105,6 @@ impl PartitionWriter {
         self.unfinished = Some(intent.clone());
         self.commit(transaction, super::advance(intent)).await?;
         self.moved(intent.end, state, &part);
-        part.stored.records = range.len() as u64;
         part.stored.waiting = started.elapsed().saturating_sub(part.stored.computing);
         stored.add(&part.stored);
         Ok(())
