@@ -8,6 +8,7 @@ use kafka::librdkafka::ReportingContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use testbed::{Kafka, eventually};
 
+use crate::produce_support::topic;
 use crate::{TIMEOUT, config};
 
 /// Polls `consumer` until its connection fails, and gives the issue.
@@ -54,6 +55,9 @@ async fn a_broker_that_goes_and_comes_back_is_noticed() {
     reporter.works();
     assert_eq!(reporter.health(), KafkaHealth::Working);
 
+    // From now on a topic that is there: that one is missing is noticed again with every new connection.
+    topic(&config, "health.there", 1, 1).await;
+    consumer.subscribe(&["health.there"]).unwrap();
     let before = reporter.errors();
     kafka.kill_broker(1).unwrap();
     let issue = failure(&consumer).await;
