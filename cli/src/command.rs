@@ -47,7 +47,7 @@ pub(crate) struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Say what is wrong with manifests: where, what, and what would do
+    /// Say what is wrong with manifests: where, what, and the remedy
     Validate(ValidateArgs),
     /// Show the topics, tables and columns that a manifest gives, and what it would change in a cluster
     Plan(PlanArgs),
@@ -57,7 +57,7 @@ pub(crate) enum Command {
     Audit(AuditArgs),
     /// Answer the manifest's questions: tables, bars and lines
     Report(ReportArgs),
-    /// Make the tables of models anew, now
+    /// Fill the tables of models again, now
     Model(ModelArgs),
     /// Run the generator alone: to standard output, a file, Kafka or nowhere
     Generate(GenerateArgs),

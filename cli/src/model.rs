@@ -14,7 +14,7 @@ use crate::target::{KafkaChoice, load_existing};
 /// Arguments of `model`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A model's table is made anew as a whole, so that running one twice does no harm.
+A model's table is filled anew as a whole, so that running one twice does no harm.
 
 Examples:
   streampipeline model -f deploy/pipelines/music.yaml

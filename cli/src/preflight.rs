@@ -52,7 +52,7 @@ impl PreflightArgs {
         let mut text: String = checks.iter().map(|check| line(check, style)).collect();
         text.push_str(&match failed {
             0 => style.green("everything is there"),
-            failed => style.red(format!("{} to mend", count(failed, "thing", "things"))),
+            failed => style.red(format!("{} to fix", count(failed, "thing", "things"))),
         });
         text.push('\n');
         print(&text)?;

@@ -114,7 +114,7 @@ pub(super) fn lines(plan: &Plan, shards: Option<String>, style: Style) -> (Strin
     lines.extend(
         plan.problems
             .iter()
-            .map(|problem| style.red(format!("to mend: {problem}"))),
+            .map(|problem| style.red(format!("to fix: {problem}"))),
     );
     let there = if plan.exists { "" } else { ", where it is not yet" };
     (
@@ -131,10 +131,10 @@ pub(super) fn remarks(plan: &Plan) -> Vec<String> {
             Change::Foreign(owner) => ("is there", format!("it belongs to {owner}")),
             _ => return None,
         };
-        Some(format!("to mend: {} {} {what}: {why}", object.kind, object.name))
+        Some(format!("to fix: {} {} {what}: {why}", object.kind, object.name))
     });
     let notes = plan.notes.iter().map(|note| format!("note: {note}"));
-    let problems = plan.problems.iter().map(|problem| format!("to mend: {problem}"));
+    let problems = plan.problems.iter().map(|problem| format!("to fix: {problem}"));
     notes.chain(problems).chain(hindered).collect()
 }
 
@@ -302,7 +302,7 @@ mod tests {
             remarks(&plan),
             [
                 "note: something is not seen",
-                "to mend: NetworkPolicy music is there: it belongs to somebody else"
+                "to fix: NetworkPolicy music is there: it belongs to somebody else"
             ]
         );
     }

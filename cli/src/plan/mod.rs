@@ -25,7 +25,7 @@ With --cluster the objects are those that the operator would apply, next to what
 field, old and new), unchanged or deleted. The API server tries each of them without keeping it, so that its defaults are \
 no change. Kafka is not asked: of topics, what the operator has seen is shown. Secrets are read, and only their hashes \
 used. This takes the right to apply the objects, and to read the secrets that the manifest names. Exit code 1 says that \
-the cluster cannot be asked, or that something stands in the way there: `to mend` tells what.
+the cluster cannot be asked, or that something stands in the way there: `to fix` tells what.
 
 Examples:
   streampipeline plan -f deploy/pipelines/music.yaml

@@ -229,9 +229,9 @@ async fn a_plan_for_an_empty_cluster_creates_everything_and_keeps_nothing() {
     assert_eq!(empty.code, 1, "{empty}");
     empty
         .has("objects in the namespace default, where it is not yet")
-        .has("to mend: the cluster does not know StreamPipelines; streampipeline install --apply")
-        .has("to mend: no operator is installed")
-        .has("to mend: spec.sink.postgres.secretRef: there is no secret music-postgres; create it in this namespace with the keys username and password");
+        .has("to fix: the cluster does not know StreamPipelines; streampipeline install --apply")
+        .has("to fix: no operator is installed")
+        .has("to fix: spec.sink.postgres.secretRef: there is no secret music-postgres; create it in this namespace with the keys username and password");
     for (kind, name) in [
         ("StreamPipeline", "music"),
         ("NetworkPolicy", "music"),
@@ -247,7 +247,7 @@ async fn a_plan_for_an_empty_cluster_creates_everything_and_keeps_nothing() {
     assert_eq!(all.code, 0, "{all}");
     all.has("by the operator streampipeline/streampipeline-operator")
         .has(" 0 changed, 0 unchanged, 0 deleted");
-    assert!(!all.stdout.contains("to mend"), "{all}");
+    assert!(!all.stdout.contains("to fix"), "{all}");
     let yaml = scene.run("plan -f music.yaml --cluster --output yaml");
     assert_eq!((yaml.code, yaml.stderr.as_str()), (0, ""), "{yaml}");
     yaml.has("image: registry.example/own:7")
@@ -268,7 +268,7 @@ async fn a_plan_tells_what_an_edit_changes() {
     scene.run("install --apply");
     let unready = scene.plan();
     assert_eq!(unready.code, 1, "{unready}");
-    unready.has("to mend: the operator streampipeline/streampipeline-operator has no pod that is ready");
+    unready.has("to fix: the operator streampipeline/streampipeline-operator has no pod that is ready");
     scene.install().await;
     scene.apply().await;
     scene.play_operator().await;
@@ -422,7 +422,7 @@ async fn missing_rights_and_clusters_are_one_line() {
     assert_eq!(looks.code, 1, "{looks}");
     looks
         .has("cannot patch resource \"deployments\"")
-        .has("to mend: hashes that depend on the secret music-postgres");
+        .has("to fix: hashes that depend on the secret music-postgres");
     assert_eq!(looks.object("Deployment", "music-worker"), "refused");
     let install = scene.run_as(&nobody, "install --apply");
     assert_eq!(

@@ -318,7 +318,7 @@ async fn a_preflight_finds_what_is_not_there() {
         outcome.stdout.contains("FAIL  PostgreSQL 127.0.0.1:"),
         "{outcome}"
     );
-    assert!(outcome.stdout.ends_with("3 things to mend\n"), "{outcome}");
+    assert!(outcome.stdout.ends_with("3 things to fix\n"), "{outcome}");
 
     // The same mistakes end a run with one clear line.
     let outcome = real.run(&["up", "--kafka", "manifest", "--sink", "manifest", "--for", "1s"]);
