@@ -41,32 +41,7 @@ impl Home for Memory {
 
 // What a sink promises about batches and questions. That a missing table is refused when it is written is not among them:
 // rows are sent with the commit, see `a_missing_table_is_refused_and_the_batch_waits_for_it`.
-promises! {
-    std::future::ready(Memory::new());
-    append_keeps_every_row,
-    a_large_batch_is_stored_whole,
-    insert_once_keeps_the_first,
-    upsert_keeps_the_last,
-    upsert_keeps_the_latest,
-    upsert_without_values_keeps_one,
-    merge_adds_up_and_compares,
-    merge_adds_each_part_once,
-    a_sum_that_overflows_is_the_rows_fault,
-    partitions_merge_into_the_same_rows,
-    a_bad_row_is_undone_alone,
-    dead_letters_are_stored_once_with_their_bytes,
-    many_dead_letters_are_stored,
-    dead_letters_go_with_their_transaction,
-    a_claim_finds_what_was_stored,
-    an_older_lease_cannot_commit,
-    a_batch_that_begins_elsewhere_cannot_commit,
-    a_dropped_transaction_leaves_nothing,
-    pipelines_do_not_disturb_each_other,
-    preparing_again_does_nothing,
-    a_new_column_is_added,
-    questions_are_answered_as_text,
-    questions_cannot_change_anything,
-}
+promises!(of every sink, std::future::ready(Memory::new()));
 
 #[tokio::test]
 async fn a_missing_table_is_refused_and_the_batch_waits_for_it() {

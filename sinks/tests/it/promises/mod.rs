@@ -34,7 +34,8 @@ pub(crate) trait Home {
 
 /// Runs every promise over the home that the expression makes.
 macro_rules! promises {
-    ($home:expr) => {
+    // What every sink promises.
+    (of every sink, $home:expr) => {
         $crate::promises::promises! {
             $home;
             append_keeps_every_row,
@@ -58,6 +59,15 @@ macro_rules! promises {
             pipelines_do_not_disturb_each_other,
             preparing_again_does_nothing,
             a_new_column_is_added,
+            questions_are_answered_as_text,
+            questions_cannot_change_anything,
+        }
+    };
+    ($home:expr) => {
+        $crate::promises::promises!(of every sink, $home);
+        // What sinks promise that have references and models, and are asked by SQL of a user's own.
+        $crate::promises::promises! {
+            $home;
             what_would_change_stored_rows_is_refused,
             an_unprepared_table_is_refused,
             a_reference_is_loaded_when_it_changes,
@@ -66,9 +76,7 @@ macro_rules! promises {
             a_model_follows_its_query,
             a_model_that_fails_leaves_its_rows,
             a_model_does_not_touch_what_is_not_its_own,
-            questions_are_answered_as_text,
             values_of_a_question_are_bound,
-            questions_cannot_change_anything,
         }
     };
     ($home:expr; $($name:ident),* $(,)?) => {
